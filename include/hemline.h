@@ -1,0 +1,240 @@
+/* Hemline: which product in this shop is the garment in this customer's photo?
+ *
+ * This header is the whole contract of libhemline.
+ *
+ * Errors.  Every function that can fail returns a hem_status; HEM_OK is zero. Where `err` is not NULL it
+ * then carries the same code and a sentence that says what was wrong, where, and what to do. Outputs are
+ * written only on success. The library never prints and never exits.
+ *
+ * Ownership.  Who opens closes, who news frees; both accept NULL. A `const T *` argument is borrowed for
+ * that call only.
+ *
+ * Threads.  An hem_engine is immutable and may be used by any number of threads at once. An hem_searcher
+ * belongs to one thread at a time: make one for each thread. hem_ingest and hem_index start their own
+ * threads and may run side by side on different files.
+ *
+ * Growth.  An options struct starts with `size`: set it to sizeof the struct. Fields are only appended, and
+ * zero means the default, so a program built against an older header keeps working.
+ */
+#ifndef HEMLINE_H
+#define HEMLINE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define HEM_VERSION_MAJOR 0
+#define HEM_VERSION_MINOR 1
+#define HEM_VERSION_PATCH 0
+#define HEM_VERSION_STRING "0.1.0"
+
+#if defined(__GNUC__)
+#define HEM_API __attribute__((visibility("default")))
+#else
+#define HEM_API
+#endif
+
+/* The version of the library that is running, "major.minor.patch". Static storage. */
+HEM_API const char *hem_version(void);
+
+/* ---- errors -------------------------------------------------------------------------------------- */
+
+typedef enum hem_status {
+  HEM_OK = 0,
+  HEM_EINVAL = 1,       /* an argument makes no sense */
+  HEM_ENOMEM = 2,       /* out of memory, or a size that cannot be represented */
+  HEM_EIO = 3,          /* the system refused to read, write, sync or rename */
+  HEM_ENOTFOUND = 4,    /* no such file, category, space or row */
+  HEM_ECORRUPT = 5,     /* a size or checksum is wrong, or the content contradicts itself */
+  HEM_EVERSION = 6,     /* written by a newer Hemline, or not by Hemline at all */
+  HEM_EUNSUPPORTED = 7, /* a combination that cannot work, or a library that is not there */
+  HEM_EBUSY = 8,        /* somebody else is writing */
+  HEM_EMISMATCH = 9,    /* vectors of another embedding space or dimension */
+  HEM_ECANCELED = 10    /* the progress callback asked to stop */
+} hem_status;
+
+typedef struct hem_error {
+  hem_status code;
+  char message[512]; /* UTF-8, one line, always terminated */
+} hem_error;
+
+/* "HEM_ECORRUPT" and so on; never NULL. Static storage. */
+HEM_API const char *hem_status_name(hem_status status);
+
+/* Called now and then from one thread during long work. `done` of `total` (0: not known yet) `unit`s of
+ * `stage` are finished. Strings are borrowed for the call. Return false to stop: the call that reports then
+ * returns HEM_ECANCELED and leaves the last good state. */
+typedef bool hem_progress_fn(void *context, const char *stage, uint64_t done, uint64_t total, const char *unit);
+
+typedef struct hem_progress {
+  hem_progress_fn *report; /* NULL: silent */
+  void *context;           /* passed back as it is; not owned */
+} hem_progress;
+
+/* ---- ingest: photos -> embeddings -> catalogue ----------------------------------------------------- */
+
+typedef struct hem_ingest_options {
+  size_t size;           /* sizeof(hem_ingest_options) */
+  const char *catalog;   /* the HDF5 file to make or to add to */
+  const char *idx;       /* folder of Fashion-MNIST files, or NULL */
+  const char *manifest;  /* TSV or CSV listing of photos, or NULL; one of idx and manifest is required */
+  const char *const *features; /* one embedding space each: "hog,color,ccv,harris", "pixels", ... */
+  size_t feature_count;  /* 0: one space, "hog,color,ccv,harris" */
+  size_t threads;        /* 0: one for each core */
+  size_t segment_rows;   /* photos a sealed segment holds; 0: 8192, or what fits 64 MiB */
+  hem_progress progress;
+} hem_ingest_options;
+
+typedef struct hem_ingest_result {
+  uint64_t added;    /* photos embedded in this run */
+  uint64_t skipped;  /* already in the catalogue */
+  uint64_t rejected; /* unreadable; listed with reasons under /rejected */
+  uint64_t rows;     /* photos in the catalogue now */
+} hem_ingest_result;
+
+/* Embeds every photo of the source that the catalogue does not hold yet, and seals the result.
+ * Photos are sealed in segments beside the catalogue; a killed run loses only the segment in progress, and
+ * the same call again goes on from there.
+ * Errors: EINVAL, ENOTFOUND (source), EBUSY (another writer), EMISMATCH (other spaces than the catalogue's),
+ * ECORRUPT, EVERSION, EIO (disk full among others), ENOMEM, ECANCELED. */
+HEM_API hem_status hem_ingest(const hem_ingest_options *options, hem_ingest_result *result, hem_error *err);
+
+/* ---- index: catalogue -> generation of per-category indices ---------------------------------------- */
+
+typedef enum hem_distance {
+  HEM_L2 = 0,     /* Euclidean distance, sqrt of the sum of squares */
+  HEM_L1 = 1,     /* sum of absolute differences */
+  HEM_COSINE = 2, /* 1 - cosine of the angle; zero vectors are at distance 1 from everything */
+  HEM_IP = 3      /* minus the inner product, so that smaller is nearer here too */
+} hem_distance;
+
+HEM_API const char *hem_distance_name(hem_distance distance);                        /* "l2", "l1", ... */
+HEM_API hem_status hem_distance_parse(const char *name, hem_distance *out, hem_error *err);
+
+typedef struct hem_index_options {
+  size_t size;           /* sizeof(hem_index_options) */
+  const char *catalog;   /* sealed catalogue */
+  const char *store;     /* directory of generations, made if missing */
+  const char *space;     /* embedding space; NULL: the only one */
+  const char *kind;      /* flat | hnsw | hnsw-sq8 | ivf | ivf-sq8 | ivf-pq; NULL: hnsw. Categories of fewer
+                            than 1,000 photos are always flat: exact, and faster at that size */
+  hem_distance distance;
+  uint32_t ef_search;       /* HNSW: 0 = 64 */
+  uint32_t ef_construction; /* HNSW: 0 = 40 */
+  uint32_t links;           /* HNSW M: 0 = 32 */
+  uint32_t nlist;           /* IVF lists: 0 = 4 sqrt(n); always capped at n/39, FAISS's training minimum */
+  uint32_t nprobe;          /* IVF lists visited: 0 = chosen for recall@10 >= 0.99 on Fashion-MNIST */
+  uint32_t refine;          /* SQ8 and PQ: exact distances for this many times k candidates; 0 = 4 (SQ8), 16 (PQ) */
+  size_t threads;           /* categories built at once; 0: one for each core */
+  uint32_t keep;            /* older generations kept for rolling back; 0 = 2 */
+  hem_progress progress;
+} hem_index_options;
+
+/* Builds an index for each category over the catalogue's shop photos and publishes it as the store's new
+ * current generation. Readers of the old generation are not disturbed. The same catalogue and options give
+ * the same bytes. A killed build leaves the store as it was; its left-overs are swept by the next one.
+ * Errors: those of hem_ingest, and EUNSUPPORTED (this kind with this distance). */
+HEM_API hem_status hem_index(const hem_index_options *options, hem_error *err);
+
+/* ---- query: engine and searchers --------------------------------------------------------------------- */
+
+typedef struct hem_engine hem_engine;
+typedef struct hem_searcher hem_searcher;
+
+typedef struct hem_engine_options {
+  size_t size;                   /* sizeof(hem_engine_options) */
+  const char *const *categories; /* load only these; NULL: all */
+  size_t category_count;
+} hem_engine_options;
+
+/* Opens the store's current generation, checks every size and SHA-256 before anything is parsed, and pins
+ * it: a generation published later is seen by the next open. `options` may be NULL.
+ * Errors: ENOTFOUND, ECORRUPT, EVERSION, EIO, ENOMEM. */
+HEM_API hem_status hem_engine_open(const char *store, const hem_engine_options *options, hem_engine **engine,
+                                   hem_error *err);
+HEM_API void hem_engine_close(hem_engine *engine);
+
+typedef struct hem_engine_info {
+  const char *generation;  /* name, such as "000003" */
+  const char *space;       /* embedding space the store was built from */
+  const char *space_hash;  /* its identity, SHA-256 in hex */
+  const char *features;    /* what hem_embedder_new takes to embed a photo the same way */
+  const char *catalog;     /* path of the catalogue, as given to hem_index */
+  size_t dim;              /* values in a vector */
+  hem_distance distance;
+  uint64_t photos, items;  /* in the gallery */
+  size_t category_count;
+} hem_engine_info;
+
+/* All strings live as long as the engine. */
+HEM_API void hem_engine_info_get(const hem_engine *engine, hem_engine_info *info);
+/* Name, index kind and photo count of category i < category_count. The pointers live as long as the engine. */
+HEM_API void hem_engine_category(const hem_engine *engine, size_t i, const char **name, const char **kind,
+                                 uint64_t *photos);
+
+HEM_API hem_status hem_searcher_new(const hem_engine *engine, hem_searcher **searcher, hem_error *err);
+HEM_API void hem_searcher_free(hem_searcher *searcher);
+
+typedef struct hem_search_options {
+  size_t size;                   /* sizeof(hem_search_options) */
+  size_t k;                      /* items wanted; 0: 20 */
+  const char *const *categories; /* search these; NULL: every category that is loaded, merged */
+  size_t category_count;
+  bool exact;                    /* scan every photo instead of asking the index */
+  bool photos;                   /* rank photos; false: rank items by their nearest photo */
+  bool leave_out;                /* do not return the photo of catalogue row `leave_out_row` */
+  uint64_t leave_out_row;
+} hem_search_options;
+
+typedef struct hem_hit {
+  const char *item_id;  /* strings live as long as the engine */
+  const char *category;
+  const char *path;     /* the photo, as the source named it */
+  const char *label;    /* finer class, or "" */
+  uint64_t row;         /* the photo's row in the catalogue */
+  float distance;       /* smaller is nearer, for every hem_distance */
+} hem_hit;
+
+typedef enum hem_shortfall {
+  HEM_COMPLETE = 0,      /* k hits were found */
+  HEM_SMALL_GALLERY = 1  /* the categories searched hold fewer than k items: these are all of them */
+} hem_shortfall;
+
+typedef struct hem_answer {
+  const hem_hit *hits;     /* nearest first; ties by item id, then row. Lives until the searcher's next call */
+  size_t found, wanted;    /* found < wanted only for the reason in `shortfall` */
+  hem_shortfall shortfall;
+  size_t categories;       /* searched */
+  size_t fallbacks;        /* categories where the index returned too few and an exact scan answered */
+  uint64_t gallery;        /* photos in the categories searched */
+} hem_answer;
+
+/* The nearest items to `vector` (`dim` floats of the engine's space, not normalised by the caller).
+ * No allocation once the searcher has answered a query of the same k.
+ * Errors: EMISMATCH (dim), EINVAL (NaN or infinity, k over 100,000), ENOTFOUND (category), ENOMEM. */
+HEM_API hem_status hem_search(hem_searcher *searcher, const float *vector, size_t dim,
+                              const hem_search_options *options, hem_answer *answer, hem_error *err);
+
+/* ---- embedding a photo the way a store was built ------------------------------------------------------ */
+
+typedef struct hem_embedder hem_embedder;
+
+/* `features` as in hem_engine_info. One embedder a thread.
+ * Errors: EINVAL (unknown feature), EUNSUPPORTED (built without it), ENOMEM. */
+HEM_API hem_status hem_embedder_new(const char *features, hem_embedder **embedder, hem_error *err);
+HEM_API void hem_embedder_free(hem_embedder *embedder);
+HEM_API size_t hem_embedder_dim(const hem_embedder *embedder);
+HEM_API const char *hem_embedder_hash(const hem_embedder *embedder); /* equals the engine's space_hash */
+
+/* Decodes the photo at `path` (JPEG, PNG, WebP or AVIF, by content) and writes hem_embedder_dim() floats.
+ * Errors: ENOTFOUND, ECORRUPT (not a photo, truncated), EUNSUPPORTED (format), EIO, ENOMEM. */
+HEM_API hem_status hem_embedder_photo(hem_embedder *embedder, const char *path, float *vector, hem_error *err);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
