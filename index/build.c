@@ -1,0 +1,345 @@
+/* MAIN PATH of `hemline index`: catalogue -> an index for each category -> a generation.
+ *
+ * The gallery is the catalogue's shop photos (all photos where no photo is marked consumer, which is the same).
+ * Categories are built side by side, largest first, each by one thread and in row order: FAISS then makes the same
+ * bytes every time. Nothing is visible to readers until the whole generation is on disk (generation.h). */
+#include <math.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/threads.h"
+#include "index/faiss_index.h"
+#include "index/gallery.h"
+#include "index/generation.h"
+
+enum {
+  FLAT_BELOW = 1000,        /* photos: below, scanning is exact and as fast as any index */
+  POINTS_PER_CENTROID = 39, /* FAISS's minimum for training a k-means of nlist centroids */
+  EF_SEARCH = 64,
+  KEEP = 2
+};
+
+typedef struct build {
+  hem_index_options options;
+  hem__catalog *catalog;
+  size_t space;
+  uint64_t *order; /* catalogue rows in gallery order */
+  size_t photos;
+  hem__manifest manifest;
+  hem__publication publication;
+  uint32_t *largest_first; /* categories */
+  hem_error *errors;       /* one for each category */
+  atomic_size_t done;      /* photos indexed so far, in all categories */
+  atomic_bool stop;
+} build;
+
+/* ---- kinds of index ------------------------------------------------------------------------------------------ */
+
+typedef enum coding { PLAIN, SQ8, PQ } coding;
+
+static const struct kind {
+  const char *name;
+  enum { FLAT, HNSW, IVF } family;
+  coding coding;
+} kinds[] = {{"flat", FLAT, PLAIN},   {"hnsw", HNSW, PLAIN}, {"hnsw-sq8", HNSW, SQ8},
+             {"ivf", IVF, PLAIN},     {"ivf-sq8", IVF, SQ8}, {"ivf-pq", IVF, PQ}};
+
+static hem_status find_kind(const hem_index_options *o, const struct kind **out, hem_error *err) {
+  const char *name = o->kind ? o->kind : "hnsw";
+  const struct kind *k = kinds, *end = kinds + sizeof kinds / sizeof *kinds;
+  while (k < end && strcmp(k->name, name) != 0) k++;
+  if (k == end)
+    return hem__fail(err, HEM_EINVAL, "no index kind '%s': there are flat, hnsw, hnsw-sq8, ivf, ivf-sq8 and ivf-pq", name);
+  if (o->distance == HEM_L1 && !(k->family == FLAT || (k->family == HNSW && k->coding == PLAIN)))
+    return hem__fail(err, HEM_EUNSUPPORTED, "FAISS has no '%s' index for l1: use --kind flat or hnsw", name);
+  *out = k;
+  return HEM_OK;
+}
+
+static uint32_t choose_nlist(const hem_index_options *o, size_t photos) {
+  size_t wanted = o->nlist ? o->nlist : (size_t)(4 * sqrt((double)photos));
+  return (uint32_t)hem__max(hem__min(wanted, photos / POINTS_PER_CENTROID), 1);
+}
+
+/* Fast-scan PQ: 4 bits for every 4 dimensions, behind zero-padding where the dimension is not a multiple of 4. */
+static void name_pq(char *out, size_t room, uint32_t nlist, size_t dim) {
+  size_t padded = (dim + 3) / 4 * 4;
+  char pad[32] = "";
+  if (padded != dim) snprintf(pad, sizeof pad, "Pad%zu,", padded);
+  snprintf(out, room, "%sIVF%u,PQ%zux4fs", pad, nlist, padded / 4);
+}
+
+/* Fills in the category's FAISS name and settings. */
+static hem_status plan(const build *b, const struct kind *k, hem__generation_category *c, hem_error *err) {
+  const hem_index_options *o = &b->options;
+  char factory[64] = "";
+  if (c->photos < FLAT_BELOW) k = &kinds[0];
+  if (k->family == HNSW) {
+    snprintf(factory, sizeof factory, "HNSW%u%s", o->links ? o->links : 32, k->coding == SQ8 ? "_SQ8" : "");
+    c->ef_search = o->ef_search ? o->ef_search : EF_SEARCH;
+  } else if (k->family == IVF) {
+    uint32_t nlist = choose_nlist(o, c->photos);
+    if (k->coding == PQ) {
+      name_pq(factory, sizeof factory, nlist, b->manifest.dim);
+    } else {
+      snprintf(factory, sizeof factory, "IVF%u,%s", nlist, k->coding == SQ8 ? "SQ8" : "Flat");
+    }
+    c->nprobe = (uint32_t)hem__min(o->nprobe ? o->nprobe : hem__max(nlist / 12, 8), nlist);
+  }
+  if (k->coding != PLAIN) c->refine = o->refine ? o->refine : k->coding == SQ8 ? 4 : 16;
+  hem_status status = hem__strdup(k->name, &c->kind, err);
+  return status ? status : hem__strdup(factory, &c->factory, err);
+}
+
+/* ---- the gallery: which photo goes where --------------------------------------------------------------------- */
+
+static int by_category_name(const void *a, const void *b) {
+  return strcmp(((const hem__generation_category *)a)->name, ((const hem__generation_category *)b)->name);
+}
+
+/* Names the categories of all shop photos, sorted, and counts their photos. */
+static hem_status list_categories(build *b, const hem__photos *photos, hem_error *err) {
+  hem__set names = {0};
+  hem__manifest *m = &b->manifest;
+  size_t capacity = 0;
+  hem_status status = HEM_OK;
+  for (size_t i = 0; i < photos->count && !status; i++) {
+    const hem__photo *photo = &photos->at[i];
+    size_t number;
+    if (photo->domain != HEM__SHOP) continue;
+    status = hem__set_add(&names, photo->category, &number, err);
+    if (!status && number == m->category_count) {
+      status = hem__grow(&m->categories, &capacity, number + 1, sizeof *m->categories, "categories", err);
+      if (status) break;
+      m->categories[number] = (hem__generation_category){0};
+      status = hem__strdup(photo->category, &m->categories[number].name, err);
+      if (!status) m->category_count++;
+    }
+    if (!status) m->categories[number].photos++;
+  }
+  hem__set_clear(&names);
+  if (!status && m->category_count == 0)
+    status = hem__fail(err, HEM_ENOTFOUND, "%s has no shop photos to search among", b->options.catalog);
+  if (m->category_count) qsort(m->categories, m->category_count, sizeof *m->categories, by_category_name);
+  return status;
+}
+
+static hem_status order_photos(build *b, const hem__photos *photos, hem_error *err) {
+  hem__set names = {0};
+  hem__manifest *m = &b->manifest;
+  size_t *next = NULL;
+  hem_status status = hem__alloc(m->category_count, sizeof *next, "categories", &next, err);
+  for (size_t c = 0; c < m->category_count && !status; c++) {
+    next[c] = m->categories[c].first = b->photos;
+    b->photos += m->categories[c].photos;
+    status = hem__set_add(&names, m->categories[c].name, NULL, err);
+  }
+  if (!status) status = hem__alloc(b->photos, sizeof *b->order, "a gallery", &b->order, err);
+  for (size_t i = 0; i < photos->count && !status; i++)
+    if (photos->at[i].domain == HEM__SHOP) b->order[next[hem__set_find(&names, photos->at[i].category)]++] = i;
+  hem__set_clear(&names);
+  free(next);
+  return status;
+}
+
+/* ---- building one category ------------------------------------------------------------------------------------- */
+
+static hem_status finish_file(hem__aside *file, const char *name, hem__generation_file *out, hem_error *err) {
+  hem_status status = hem__aside_publish(file, &out->size, &out->digest, err);
+  return status ? status : hem__strdup(name, &out->name, err);
+}
+
+/* The category's vectors, in gallery order. */
+static hem_status copy_vectors(const build *b, const hem__generation_category *c, float **out, hem_error *err) {
+  hem__matrix all = hem__catalog_matrix(b->catalog, b->space);
+  size_t values;
+  if (!hem__mul(c->photos, all.dim, &values)) return hem__fail(err, HEM_ENOMEM, "category '%s' is too large", c->name);
+  hem_status status = hem__alloc(values, sizeof(float), "vectors", out, err);
+  for (size_t i = 0; i < c->photos && !status; i++) {
+    const float *from = hem__row(all, b->order[c->first + i]);
+    float *to = *out + i * all.dim;
+    if (!hem__all_finite(from, all.dim))
+      status = hem__fail(err, HEM_ECORRUPT, "row %llu of %s holds a value that is not a number",
+                         (unsigned long long)b->order[c->first + i], b->options.catalog);
+    if (b->options.distance == HEM_COSINE) {
+      hem__normalise(from, all.dim, to);
+    } else {
+      memcpy(to, from, all.dim * sizeof *to);
+    }
+  }
+  return status;
+}
+
+static hem_status write_vectors(const build *b, size_t number, hem__matrix vectors, hem_error *err) {
+  hem__generation_category *c = &b->manifest.categories[number];
+  char name[32];
+  hem__aside *file = NULL;
+  snprintf(name, sizeof name, "c%04zu.f32", number);
+  hem_status status = hem__publication_file(&b->publication, name, &file, err);
+  if (!status) status = hem__aside_write(file, vectors.at, vectors.rows * vectors.dim * sizeof(float), err);
+  if (!status) status = finish_file(file, name, &c->vectors, err);
+  hem__aside_free(file);
+  return status;
+}
+
+static hem_status write_index(build *b, size_t number, hem__matrix vectors, hem_error *err) {
+  hem__generation_category *c = &b->manifest.categories[number];
+  char name[32];
+  hem__aside *file = NULL;
+  hem__faiss *index = NULL;
+  snprintf(name, sizeof name, "c%04zu.faiss", number);
+  hem__faiss_recipe recipe = {.factory = c->factory,
+                              .distance = b->options.distance,
+                              .ef_construction = c->ef_search ? b->options.ef_construction : 0,
+                              .added = &b->done,
+                              .stop = &b->stop};
+  hem_status status = hem__faiss_build(&recipe, vectors, &index, err);
+  if (!status) status = hem__publication_file(&b->publication, name, &file, err);
+  if (!status) status = hem__faiss_write(index, file, err);
+  if (!status) status = finish_file(file, name, &c->index, err);
+  hem__aside_free(file);
+  hem__faiss_free(index);
+  return status;
+}
+
+static void build_category(void *context, size_t i, size_t worker) {
+  build *b = context;
+  size_t number = b->largest_first[i];
+  hem__generation_category *c = &b->manifest.categories[number];
+  hem_error *err = &b->errors[number];
+  float *values = NULL;
+  (void)worker;
+  hem_status status = copy_vectors(b, c, &values, err);
+  hem__matrix vectors = {.at = values, .rows = c->photos, .dim = b->manifest.dim};
+  if (!status) status = write_vectors(b, number, vectors, err);
+  if (!status && *c->factory) {
+    status = write_index(b, number, vectors, err);
+  } else {
+    atomic_fetch_add(&b->done, c->photos);
+  }
+  err->code = status;
+  free(values);
+}
+
+/* ---- the run ------------------------------------------------------------------------------------------------------- */
+
+static hem_status open_catalog(build *b, hem_error *err) {
+  const hem_index_options *o = &b->options;
+  if (!o->catalog || !o->store) return hem__fail(err, HEM_EINVAL, "name a catalogue and a store");
+  if ((size_t)o->distance > HEM_IP) return hem__fail(err, HEM_EINVAL, "no distance has the number %d", (int)o->distance);
+  hem_status status = hem__catalog_open(o->catalog, &b->catalog, err);
+  if (!status) status = hem__catalog_find_space(b->catalog, o->space, &b->space, err);
+  if (!status)
+    status = hem__catalog_check(b->catalog, b->space, 0, hem__catalog_photos(b->catalog)->count, err);
+  return status;
+}
+
+static hem_status describe(build *b, hem_error *err) {
+  const hem__space *space = hem__catalog_space(b->catalog, b->space);
+  hem__manifest *m = &b->manifest;
+  m->dim = space->dim;
+  m->distance = b->options.distance;
+  hem_status status = hem__strdup(b->options.catalog, &m->catalog, err);
+  if (!status) status = hem__strdup(space->name, &m->space, err);
+  if (!status) status = hem__strdup(space->hash, &m->space_hash, err);
+  if (!status) status = hem__strdup(space->features, &m->features, err);
+  return status;
+}
+
+static hem_status plan_all(build *b, hem_error *err) {
+  const hem__photos *photos = hem__catalog_photos(b->catalog);
+  const struct kind *kind = NULL;
+  hem__manifest *m = &b->manifest;
+  hem_status status = find_kind(&b->options, &kind, err);
+  if (!status) status = describe(b, err);
+  if (!status) status = list_categories(b, photos, err);
+  if (!status) status = order_photos(b, photos, err);
+  for (size_t c = 0; c < m->category_count && !status; c++) status = plan(b, kind, &m->categories[c], err);
+  if (!status) status = hem__alloc(m->category_count, sizeof *b->errors, "categories", &b->errors, err);
+  if (!status) status = hem__alloc(m->category_count, sizeof *b->largest_first, "categories", &b->largest_first, err);
+  return status;
+}
+
+static int larger_first(const void *a, const void *b, void *context) {
+  const hem__generation_category *c = context, *x = &c[*(const uint32_t *)a], *y = &c[*(const uint32_t *)b];
+  if (x->photos != y->photos) return x->photos < y->photos ? 1 : -1;
+  return (x > y) - (x < y);
+}
+
+/* The loop over categories runs beside the caller's thread, which watches and reports. */
+typedef struct loop {
+  build *b;
+  hem_error error;
+} loop;
+
+static void *run_loop(void *context) {
+  loop *l = context;
+  l->error.code =
+      hem__parallel_for(l->b->manifest.category_count, l->b->options.threads, build_category, l->b, &l->error);
+  return NULL;
+}
+
+static hem_status watch(build *b, pthread_t thread, hem_error *err) {
+  enum { EVERY_NS = 200000000 };
+  hem_status status = HEM_OK;
+  struct timespec until;
+  do {
+    hem_status asked = hem__report(&b->options.progress, "index", atomic_load(&b->done), b->photos, "photos", err);
+    if (asked) atomic_store(&b->stop, true);
+    if (!status) status = asked;
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_nsec += EVERY_NS;
+    until.tv_sec += until.tv_nsec / 1000000000;
+    until.tv_nsec %= 1000000000;
+  } while (pthread_timedjoin_np(thread, NULL, &until) != 0);
+  if (status) return status;
+  return hem__report(&b->options.progress, "index", atomic_load(&b->done), b->photos, "photos", err);
+}
+
+/* Largest first keeps the cores busy to the end. */
+static hem_status build_all(build *b, hem_error *err) {
+  hem__manifest *m = &b->manifest;
+  loop l = {.b = b};
+  pthread_t thread;
+  for (size_t i = 0; i < m->category_count; i++) b->largest_first[i] = (uint32_t)i;
+  qsort_r(b->largest_first, m->category_count, sizeof *b->largest_first, larger_first, m->categories);
+  if (pthread_create(&thread, NULL, run_loop, &l) != 0) return hem__fail(err, HEM_ENOMEM, "cannot start a thread");
+  hem_status status = watch(b, thread, err);
+  if (!status && l.error.code) status = hem__fail(err, l.error.code, "%s", l.error.message);
+  for (size_t c = 0; c < m->category_count && !status; c++)
+    if (b->errors[c].code)
+      status = hem__fail(err, b->errors[c].code, "category '%s': %.400s", m->categories[c].name, b->errors[c].message);
+  return status;
+}
+
+static hem_status write_gallery(build *b, hem_error *err) {
+  hem__aside *file = NULL;
+  hem_status status = hem__publication_file(&b->publication, "gallery.bin", &file, err);
+  if (!status) status = hem__gallery_write(file, hem__catalog_photos(b->catalog), b->order, b->photos, err);
+  if (!status) status = finish_file(file, "gallery.bin", &b->manifest.gallery, err);
+  hem__aside_free(file);
+  return status;
+}
+
+hem_status hem_index(const hem_index_options *options, hem_error *err) {
+  build b = {.publication = {.lock = {.fd = -1}}};
+  hem_status status = hem__options_copy(&b.options, sizeof b.options, options, "hem_index_options", err);
+  if (!status) status = open_catalog(&b, err);
+  if (!status) status = plan_all(&b, err);
+  if (!status) status = hem__publication_open(b.options.store, &b.publication, err);
+  if (!status) status = write_gallery(&b, err);
+  if (!status) status = build_all(&b, err);
+  if (!status)
+    status = hem__publication_finish(&b.publication, &b.manifest, b.options.keep ? b.options.keep : KEEP, err);
+  hem__publication_close(&b.publication);
+  hem__manifest_clear(&b.manifest);
+  hem__catalog_close(b.catalog);
+  free(b.largest_first);
+  free(b.errors);
+  free(b.order);
+  return status;
+}

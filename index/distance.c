@@ -1,0 +1,104 @@
+/* One body for every processor: 32 running sums, a layout that compilers turn into whole vector registers
+ * without being allowed to reorder a sum. It is compiled for the baseline (SSE2, NEON) and, on x86-64, again
+ * for AVX2 with FMA; the processor chooses when the library is loaded. */
+#include "index/distance.h"
+
+#include <float.h>
+#include <math.h>
+#include <string.h>
+
+#include "base/status.h"
+
+enum { LANES = 32 };
+
+#define INLINE static inline __attribute__((always_inline))
+
+/* A fixed tree, so that the order of additions never depends on the compiler. */
+INLINE float sum_of(const float *lanes) {
+  float half[LANES / 2];
+  for (size_t j = 0; j < LANES / 2; j++) half[j] = lanes[j] + lanes[j + LANES / 2];
+  for (size_t width = LANES / 4; width; width /= 2)
+    for (size_t j = 0; j < width; j++) half[j] += half[j + width];
+  return half[0];
+}
+
+INLINE float term(hem_distance distance, float a, float b) {
+  float d = a - b;
+  return distance == HEM_L2 ? d * d : distance == HEM_L1 ? fabsf(d) : -(a * b);
+}
+
+INLINE float key(hem_distance distance, const float *a, const float *b, size_t dim) {
+  float lanes[LANES] = {0};
+  size_t i = 0;
+  for (; i + LANES <= dim; i += LANES)
+    for (size_t j = 0; j < LANES; j++) lanes[j] += term(distance, a[i + j], b[i + j]);
+  for (size_t j = 0; i + j < dim; j++) lanes[j] += term(distance, a[i + j], b[i + j]);
+  return sum_of(lanes);
+}
+
+INLINE void keys(hem_distance distance, const float *query, const float *rows, size_t count, size_t dim, float *out) {
+  /* The distance is a constant in each branch: three loops without a choice inside. */
+  if (distance == HEM_L2) {
+    for (size_t i = 0; i < count; i++) out[i] = key(HEM_L2, query, rows + i * dim, dim);
+  } else if (distance == HEM_L1) {
+    for (size_t i = 0; i < count; i++) out[i] = key(HEM_L1, query, rows + i * dim, dim);
+  } else {
+    for (size_t i = 0; i < count; i++) out[i] = key(HEM_IP, query, rows + i * dim, dim);
+  }
+}
+
+static void keys_baseline(hem_distance distance, const float *query, const float *rows, size_t count, size_t dim,
+                          float *out) {
+  keys(distance, query, rows, count, dim, out);
+}
+
+#if defined(__x86_64__)
+__attribute__((target("avx2,fma"))) static void keys_avx2(hem_distance distance, const float *query, const float *rows,
+                                                          size_t count, size_t dim, float *out) {
+  keys(distance, query, rows, count, dim, out);
+}
+#endif
+
+void hem__keys(hem_distance distance, const float *query, const float *rows, size_t count, size_t dim, float *out) {
+#if defined(__x86_64__)
+  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) {
+    keys_avx2(distance, query, rows, count, dim, out);
+    return;
+  }
+#endif
+  keys_baseline(distance, query, rows, count, dim, out);
+}
+
+float hem__key_distance(hem_distance distance, float key_) {
+  switch (distance) {
+    case HEM_L2: return sqrtf(fmaxf(key_, 0));
+    case HEM_COSINE: return fmaxf(1 + key_, 0);
+    default: return key_;
+  }
+}
+
+void hem__normalise(const float *in, size_t dim, float *out) {
+  float square;
+  hem__keys(HEM_IP, in, in, 1, dim, &square);
+  float scale = square < 0 ? 1 / sqrtf(-square) : 0;
+  for (size_t i = 0; i < dim; i++) out[i] = in[i] * scale;
+}
+
+bool hem__all_finite(const float *values, size_t count) {
+  int bad = 0;
+  for (size_t i = 0; i < count; i++) bad |= !(fabsf(values[i]) <= FLT_MAX);
+  return !bad;
+}
+
+static const char *const names[] = {"l2", "l1", "cosine", "ip"};
+
+const char *hem_distance_name(hem_distance distance) { return (size_t)distance < 4 ? names[distance] : "unknown"; }
+
+hem_status hem_distance_parse(const char *name, hem_distance *out, hem_error *err) {
+  for (size_t i = 0; i < 4; i++) {
+    if (strcmp(name, names[i]) != 0) continue;
+    *out = (hem_distance)i;
+    return HEM_OK;
+  }
+  return hem__fail(err, HEM_EINVAL, "no distance '%s': there are l2, l1, cosine and ip", name);
+}

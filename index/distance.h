@@ -1,0 +1,25 @@
+/* Distances between vectors, as keys: the smaller the nearer, whatever the distance.
+ *
+ *   l2      sum of (a-b)^2          (the square root is taken when an answer is written)
+ *   l1      sum of |a-b|
+ *   ip      -(a . b)
+ *   cosine  -(a . b), of vectors normalised beforehand (hem__normalise) */
+#ifndef HEM_INDEX_DISTANCE_H
+#define HEM_INDEX_DISTANCE_H
+
+#include "base/memory.h"
+
+/* keys[i] = key between `query` and row i of `count` rows of `dim` floats. float32 arithmetic: relative error
+ * below dim * 6e-8. The same machine gives the same bits every time. */
+void hem__keys(hem_distance distance, const float *query, const float *rows, size_t count, size_t dim, float *keys);
+
+/* What the user sees: the distance of a key. */
+float hem__key_distance(hem_distance distance, float key);
+
+/* Divides by the Euclidean norm; a zero vector stays zero. `out` may be `in`. */
+void hem__normalise(const float *in, size_t dim, float *out);
+
+/* False if any value is NaN or infinite. */
+bool hem__all_finite(const float *values, size_t count);
+
+#endif

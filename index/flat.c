@@ -1,0 +1,47 @@
+#include "index/flat.h"
+
+enum { SCAN_ROWS = 128 };
+
+/* `heap` is a max-heap: the farthest of the nearest so far is on top and goes first. */
+static void sift_down(hem__near *heap, size_t count, size_t at, hem__near value) {
+  for (size_t child; (child = 2 * at + 1) < count; at = child) {
+    if (child + 1 < count && hem__nearer(heap[child], heap[child + 1])) child++;
+    if (!hem__nearer(value, heap[child])) break;
+    heap[at] = heap[child];
+  }
+  heap[at] = value;
+}
+
+static void sift_up(hem__near *heap, size_t at, hem__near value) {
+  for (size_t parent; at && hem__nearer(heap[parent = (at - 1) / 2], value); at = parent) heap[at] = heap[parent];
+  heap[at] = value;
+}
+
+static void sort_heap(hem__near *heap, size_t count) {
+  while (count > 1) {
+    hem__near last = heap[--count];
+    heap[count] = heap[0];
+    sift_down(heap, count, 0, last);
+  }
+}
+
+size_t hem__flat_search(hem_distance distance, hem__matrix vectors, const float *query, size_t k, hem__near *out) {
+  float keys[SCAN_ROWS];
+  size_t found = 0;
+  k = hem__min(k, vectors.rows);
+  if (k == 0) return 0;
+  for (size_t first = 0; first < vectors.rows; first += SCAN_ROWS) {
+    size_t count = hem__min(SCAN_ROWS, vectors.rows - first);
+    hem__keys(distance, query, hem__row(vectors, first), count, vectors.dim, keys);
+    for (size_t i = 0; i < count; i++) {
+      hem__near here = {.key = keys[i], .row = (uint32_t)(first + i)};
+      if (found < k) {
+        sift_up(out, found++, here);
+      } else if (hem__nearer(here, out[0])) {
+        sift_down(out, k, 0, here);
+      }
+    }
+  }
+  sort_heap(out, found);
+  return found;
+}

@@ -1,0 +1,231 @@
+#include "index/generation.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+enum { CURRENT_SIZE = 6 + 1 + 64 + 1 };
+
+/* "000017" -> 17; 0 for every other name. */
+static size_t number_of(const char *name) {
+  size_t number = 0;
+  for (size_t i = 0; i < 6; i++) {
+    if (name[i] < '0' || name[i] > '9') return 0;
+    number = number * 10 + (size_t)(name[i] - '0');
+  }
+  return name[6] == '\0' ? number : 0;
+}
+
+/* ---- reading ---- */
+
+static hem_status read_current(const char *store, char name[16], hem__digest *digest, hem_error *err) {
+  char *path = NULL;
+  hem__map map = {0};
+  hem_status status = hem__print(&path, err, "%s/CURRENT", store);
+  if (!status) status = hem__map_open(path, &map, err);
+  if (status == HEM_ENOTFOUND)
+    status = hem__fail(err, HEM_ENOTFOUND, "%s holds no published generation: make one with 'hemline index CATALOG -o %s'",
+                       store, store);
+  if (status) goto exit;
+  char text[CURRENT_SIZE + 1] = "";
+  if (map.size == CURRENT_SIZE) memcpy(text, map.at, CURRENT_SIZE);
+  bool fine = text[6] == ' ' && text[CURRENT_SIZE - 1] == '\n';
+  text[6] = '\0';
+  if (fine && number_of(text) && hem__digest_parse(text + 7, digest)) {
+    memcpy(name, text, 7);
+  } else {
+    status = hem__fail(err, HEM_ECORRUPT, "%s is damaged: it must be a generation's number and a SHA-256", path);
+  }
+exit:
+  hem__map_close(&map);
+  free(path);
+  return status;
+}
+
+static hem_status check_file(const hem__map *map, const hem__digest *wanted, const char *path, hem_error *err) {
+  hem__digest found = hem__sha256_of(map->at, map->size);
+  if (hem__digest_equal(&found, wanted)) return HEM_OK;
+  return hem__fail(err, HEM_ECORRUPT, "%s is damaged: its checksum is wrong", path);
+}
+
+static hem_status read_manifest(const char *store, hem__generation *g, hem_error *err) {
+  char *path = NULL;
+  hem__map map = {0};
+  hem__digest digest;
+  hem_status status = read_current(store, g->name, &digest, err);
+  if (!status) status = hem__print(&g->folder, err, "%s/generations/%s", store, g->name);
+  if (!status) status = hem__print(&path, err, "%s/manifest.json", g->folder);
+  if (!status) status = hem__map_open(path, &map, err);
+  if (!status) status = check_file(&map, &digest, path, err);
+  if (!status) status = hem__manifest_parse((const char *)map.at, map.size, path, &g->manifest, err);
+  hem__map_close(&map);
+  free(path);
+  return status;
+}
+
+hem_status hem__generation_open(const char *store, hem__generation *out, hem_error *err) {
+  hem__generation g = {0};
+  hem_status status = read_manifest(store, &g, err);
+  if (status) {
+    hem__generation_close(&g);
+    return status;
+  }
+  *out = g;
+  return HEM_OK;
+}
+
+void hem__generation_close(hem__generation *g) {
+  hem__manifest_clear(&g->manifest);
+  free(g->folder);
+  *g = (hem__generation){0};
+}
+
+hem_status hem__generation_map(const hem__generation *g, const hem__generation_file *file, hem__map *out, hem_error *err) {
+  char *path = NULL;
+  hem__map map = {0};
+  hem_status status = hem__print(&path, err, "%s/%s", g->folder, file->name);
+  if (!status) status = hem__map_open(path, &map, err);
+  if (!status && map.size != file->size)
+    status = hem__fail(err, HEM_ECORRUPT, "%s has %zu bytes and should have %llu: it was cut off or added to", path,
+                       map.size, (unsigned long long)file->size);
+  if (!status) status = check_file(&map, &file->digest, path, err);
+  if (status) {
+    hem__map_close(&map);
+  } else {
+    *out = map;
+  }
+  free(path);
+  return status;
+}
+
+/* ---- writing ---- */
+
+/* Calls `visit` with each entry of STORE/generations: its number, or 0 for a left-over. */
+static hem_status each_generation(const char *store, hem_status (*visit)(void *, const char *path, size_t, hem_error *),
+                                  void *context, hem_error *err) {
+  char *folder = NULL;
+  hem_status status = hem__print(&folder, err, "%s/generations", store);
+  DIR *listing = status ? NULL : opendir(folder);
+  if (!status && !listing) status = hem__fail_errno(err, "cannot list %s", folder);
+  for (struct dirent *entry; !status && (entry = readdir(listing));) {
+    if (entry->d_name[0] == '.') continue;
+    char *path = NULL;
+    status = hem__print(&path, err, "%s/%s", folder, entry->d_name);
+    if (!status) status = visit(context, path, number_of(entry->d_name), err);
+    free(path);
+  }
+  if (listing) closedir(listing);
+  free(folder);
+  return status;
+}
+
+/* What a sweep keeps: generations [oldest, current]. Later numbers were never made current. */
+typedef struct keeping {
+  size_t oldest, current;
+} keeping;
+
+static hem_status sweep_one(void *context, const char *path, size_t number, hem_error *err) {
+  const keeping *k = context;
+  return number >= k->oldest && number <= k->current && number ? HEM_OK : hem__remove_tree(path, err);
+}
+
+static hem_status sweep(const char *store, size_t current, size_t keep, hem_error *err) {
+  keeping k = {.oldest = current > keep ? current - keep : 1, .current = current};
+  return each_generation(store, sweep_one, &k, err);
+}
+
+/* The number of the current generation; 0 when none was published yet. */
+static hem_status current_number(const char *store, size_t *number, hem_error *err) {
+  char name[16];
+  hem__digest digest;
+  hem_status status = read_current(store, name, &digest, err);
+  *number = status ? 0 : number_of(name);
+  return status == HEM_ENOTFOUND ? HEM_OK : status;
+}
+
+static hem_status make_folders(hem__publication *p, hem_error *err) {
+  char *path = NULL;
+  size_t current = 0;
+  hem_status status = hem__make_folder(p->store, err);
+  if (!status) status = hem__print(&path, err, "%s/lock", p->store);
+  if (!status) status = hem__lock_take(path, p->store, &p->lock, err);
+  free(path);
+  path = NULL;
+  if (!status) status = hem__print(&path, err, "%s/generations", p->store);
+  if (!status) status = hem__make_folder(path, err);
+  if (!status) status = current_number(p->store, &current, err);
+  if (!status) status = sweep(p->store, current, current, err);
+  if (!status && current >= 999999) status = hem__fail(err, HEM_EUNSUPPORTED, "%s has used up its 999,999 numbers", p->store);
+  if (!status) {
+    snprintf(p->name, sizeof p->name, "%06zu", current + 1);
+    status = hem__print(&p->final, err, "%s/%s", path, p->name);
+  }
+  if (!status) status = hem__print(&p->folder, err, "%s.tmp", p->final);
+  if (!status) status = hem__make_folder(p->folder, err);
+  free(path);
+  return status;
+}
+
+hem_status hem__publication_open(const char *store, hem__publication *out, hem_error *err) {
+  hem__publication p = {.lock = {.fd = -1}};
+  hem_status status = hem__strdup(store, &p.store, err);
+  if (!status) status = make_folders(&p, err);
+  if (status) {
+    hem__publication_close(&p);
+    return status;
+  }
+  *out = p;
+  return HEM_OK;
+}
+
+hem_status hem__publication_file(const hem__publication *p, const char *name, hem__aside **out, hem_error *err) {
+  char *path = NULL;
+  hem_status status = hem__print(&path, err, "%s/%s", p->folder, name);
+  if (!status) status = hem__aside_new(path, out, err);
+  free(path);
+  return status;
+}
+
+static hem_status write_text(const char *path, const char *text, size_t size, hem__digest *digest, hem_error *err) {
+  hem__aside *file = NULL;
+  hem_status status = hem__aside_new(path, &file, err);
+  if (!status) status = hem__aside_write(file, text, size, err);
+  if (!status) status = hem__aside_publish(file, NULL, digest, err);
+  hem__aside_free(file);
+  return status;
+}
+
+hem_status hem__publication_finish(hem__publication *p, const hem__manifest *manifest, size_t keep, hem_error *err) {
+  char *json = NULL, *path = NULL, current[CURRENT_SIZE + 1], hex[65];
+  size_t size;
+  hem__digest digest;
+  hem_status status = hem__manifest_print(manifest, &json, &size, err);
+  if (!status) status = hem__print(&path, err, "%s/manifest.json", p->folder);
+  if (!status) status = write_text(path, json, size, &digest, err);
+  if (!status) status = hem__rename(p->folder, p->final, err);
+  if (status) goto exit;
+  free(path);
+  path = NULL;
+  hem__digest_hex(&digest, hex);
+  snprintf(current, sizeof current, "%.6s %s\n", p->name, hex);
+  status = hem__print(&path, err, "%s/CURRENT", p->store);
+  if (!status) status = write_text(path, current, CURRENT_SIZE, NULL, err);
+  if (!status) status = sweep(p->store, number_of(p->name), keep, err);
+exit:
+  free(path);
+  free(json);
+  return status;
+}
+
+void hem__publication_close(hem__publication *p) {
+  /* After a rename there is nothing under this name any more. */
+  if (p->folder) hem__remove_tree(p->folder, NULL);
+  hem__lock_drop(&p->lock);
+  free(p->final);
+  free(p->folder);
+  free(p->store);
+  *p = (hem__publication){.lock = {.fd = -1}};
+}

@@ -1,0 +1,87 @@
+/* Generations: what `hemline index` makes and everything else reads.
+ *
+ *   STORE/CURRENT                       "000003 <SHA-256 of its manifest>\n"
+ *   STORE/lock                          held by the one writer
+ *   STORE/generations/000003/manifest.json
+ *                           /gallery.bin   photos and items (gallery.h)
+ *                           /c0000.f32     vectors of the first category, float32, row-major
+ *                           /c0000.faiss   its FAISS index, unless it is flat
+ *
+ * A generation is immutable. It is written under a name ending in .tmp, synced, renamed, and becomes current when
+ * CURRENT is replaced. CURRENT vouches for the manifest and the manifest for every file, by size and SHA-256,
+ * all checked before anything is parsed. */
+#ifndef HEM_INDEX_GENERATION_H
+#define HEM_INDEX_GENERATION_H
+
+#include "base/file.h"
+#include "index/distance.h"
+#include "ingest/catalog.h"
+
+/* ---- what a manifest says ---- */
+
+typedef struct hem__generation_file {
+  char *name; /* NULL: there is none */
+  uint64_t size;
+  hem__digest digest;
+} hem__generation_file;
+
+typedef struct hem__generation_category {
+  char *name;
+  char *kind;    /* "flat", "hnsw", ... */
+  char *factory; /* FAISS's name for it; "" when flat */
+  size_t first, photos; /* its range in the gallery */
+  uint32_t ef_search, nprobe, refine; /* 0: does not apply */
+  hem__generation_file vectors, index;
+} hem__generation_category;
+
+typedef struct hem__manifest {
+  char *catalog;                           /* path, as it was given */
+  char *space, *space_hash, *features;
+  size_t dim;
+  hem_distance distance;
+  hem__generation_file gallery;
+  hem__generation_category *categories;
+  size_t category_count;
+} hem__manifest;
+
+void hem__manifest_clear(hem__manifest *manifest);
+/* JSON text, freed with free(). The same manifest gives the same bytes. */
+hem_status hem__manifest_print(const hem__manifest *manifest, char **json, size_t *size, hem_error *err);
+/* Checks every field. Errors: ECORRUPT, EVERSION. */
+hem_status hem__manifest_parse(const char *json, size_t size, const char *name, hem__manifest *out, hem_error *err);
+
+/* ---- reading ---- */
+
+typedef struct hem__generation {
+  char name[16];
+  char *folder;
+  hem__manifest manifest;
+} hem__generation;
+
+/* The current generation's manifest, verified. Errors: ENOTFOUND (no store, or none published), ECORRUPT. */
+hem_status hem__generation_open(const char *store, hem__generation *out, hem_error *err);
+void hem__generation_close(hem__generation *generation);
+/* Maps one of its files; size and checksum are right. Errors: ECORRUPT, ENOTFOUND: both name the file. */
+hem_status hem__generation_map(const hem__generation *generation, const hem__generation_file *file, hem__map *out,
+                               hem_error *err);
+
+/* ---- writing ---- */
+
+typedef struct hem__publication {
+  hem__lock lock;
+  char *store, *folder, *final; /* folder: the .tmp one */
+  char name[16];
+} hem__publication;
+
+/* Locks the store, sweeps left-overs, and makes the next generation's folder. Errors: EBUSY, EIO. */
+hem_status hem__publication_open(const char *store, hem__publication *out, hem_error *err);
+/* Starts a file of it, to be finished with hem__aside_publish. */
+hem_status hem__publication_file(const hem__publication *publication, const char *name, hem__aside **out,
+                                 hem_error *err);
+/* Writes the manifest, publishes, and removes generations older than the `keep` before it. */
+hem_status hem__publication_finish(hem__publication *publication, const hem__manifest *manifest, size_t keep,
+                                   hem_error *err);
+/* Removes what was not finished; releases the lock. */
+void hem__publication_close(hem__publication *publication);
+
+#endif

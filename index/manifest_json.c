@@ -1,0 +1,186 @@
+/* The manifest as JSON. Every field is checked on the way in: a manifest from outside is not believed. */
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "index/generation.h"
+
+enum { VERSION = 1, CATEGORIES_MAX = 1000000 };
+
+static void clear_file(hem__generation_file *file) { free(file->name); }
+
+void hem__manifest_clear(hem__manifest *m) {
+  for (size_t i = 0; m->categories && i < m->category_count; i++) {
+    hem__generation_category *c = &m->categories[i];
+    free(c->name);
+    free(c->kind);
+    free(c->factory);
+    clear_file(&c->vectors);
+    clear_file(&c->index);
+  }
+  free(m->categories);
+  clear_file(&m->gallery);
+  free(m->catalog);
+  free(m->space);
+  free(m->space_hash);
+  free(m->features);
+  *m = (hem__manifest){0};
+}
+
+/* ---- out ---- */
+
+static json_t *file_to_json(const hem__generation_file *f) {
+  char hex[65];
+  if (!f->name) return json_null();
+  hem__digest_hex(&f->digest, hex);
+  return json_pack("{s:s, s:I, s:s}", "name", f->name, "size", (json_int_t)f->size, "sha256", hex);
+}
+
+static json_t *category_to_json(const hem__generation_category *c) {
+  return json_pack("{s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:o, s:o}", "name", c->name, "kind", c->kind, "faiss",
+                   c->factory, "first", (json_int_t)c->first, "photos", (json_int_t)c->photos, "efSearch",
+                   (json_int_t)c->ef_search, "nprobe", (json_int_t)c->nprobe, "refine", (json_int_t)c->refine, "vectors",
+                   file_to_json(&c->vectors), "index", file_to_json(&c->index));
+}
+
+static json_t *to_json(const hem__manifest *m) {
+  json_t *categories = json_array();
+  for (size_t i = 0; i < m->category_count; i++)
+    if (json_array_append_new(categories, category_to_json(&m->categories[i])) != 0) {
+      json_decref(categories);
+      return NULL;
+    }
+  return json_pack("{s:s, s:i, s:s, s:s, s:{s:s, s:s, s:s, s:I}, s:s, s:o, s:o}", "format", "hemline generation",
+                   "version", VERSION, "hemline", HEM_VERSION_STRING, "catalog", m->catalog, "space", "name", m->space,
+                   "sha256", m->space_hash, "features", m->features, "dim", (json_int_t)m->dim, "distance",
+                   hem_distance_name(m->distance), "gallery", file_to_json(&m->gallery), "categories", categories);
+}
+
+hem_status hem__manifest_print(const hem__manifest *manifest, char **json, size_t *size, hem_error *err) {
+  json_t *root = to_json(manifest);
+  char *text = root ? json_dumps(root, JSON_INDENT(1)) : NULL;
+  json_decref(root);
+  if (!text) return hem__fail(err, HEM_ENOMEM, "no memory for a manifest (or a name in it is not UTF-8)");
+  *json = text;
+  *size = strlen(text);
+  return HEM_OK;
+}
+
+/* ---- in ---- */
+
+typedef struct reader {
+  const char *name; /* of the file, for messages */
+  hem_error *err;
+  hem_status status; /* the first failure; later reads do nothing */
+} reader;
+
+static void wrong(reader *r, const char *field) {
+  if (!r->status) r->status = hem__fail(r->err, HEM_ECORRUPT, "%s: '%s' is missing or makes no sense", r->name, field);
+}
+
+static char *text(reader *r, const json_t *object, const char *field) {
+  const char *value = json_string_value(json_object_get(object, field));
+  char *copy = NULL;
+  if (!value) {
+    wrong(r, field);
+  } else if (!r->status) {
+    r->status = hem__strdup(value, &copy, r->err);
+  }
+  return copy;
+}
+
+static uint64_t number(reader *r, const json_t *object, const char *field, uint64_t limit) {
+  const json_t *value = json_object_get(object, field);
+  json_int_t n = json_integer_value(value);
+  if (json_is_integer(value) && n >= 0 && (uint64_t)n <= limit) return (uint64_t)n;
+  wrong(r, field);
+  return 0;
+}
+
+/* A plain name in the generation's own folder. */
+static bool is_file_name(const char *name) {
+  return *name && *name != '.' && strlen(name) < 64 && !strchr(name, '/');
+}
+
+static hem__generation_file file(reader *r, const json_t *object, const char *field, bool optional) {
+  const json_t *value = json_object_get(object, field);
+  hem__generation_file f = {0};
+  if (optional && json_is_null(value)) return f;
+  f.name = text(r, value, "name");
+  f.size = number(r, value, "size", INT64_MAX);
+  const char *hex = json_string_value(json_object_get(value, "sha256"));
+  if (!hex || strlen(hex) != 64 || !hem__digest_parse(hex, &f.digest)) wrong(r, "sha256");
+  if (f.name && !is_file_name(f.name)) wrong(r, field);
+  return f;
+}
+
+static void category(reader *r, const json_t *object, hem__generation_category *c) {
+  c->name = text(r, object, "name");
+  c->kind = text(r, object, "kind");
+  c->factory = text(r, object, "faiss");
+  c->first = number(r, object, "first", UINT32_MAX);
+  c->photos = number(r, object, "photos", UINT32_MAX);
+  c->ef_search = (uint32_t)number(r, object, "efSearch", INT32_MAX);
+  c->nprobe = (uint32_t)number(r, object, "nprobe", INT32_MAX);
+  c->refine = (uint32_t)number(r, object, "refine", 10000);
+  c->vectors = file(r, object, "vectors", false);
+  c->index = file(r, object, "index", true);
+}
+
+/* Categories cover the gallery from its first photo on, none empty, and each vectors file has its size. */
+static void check_ranges(reader *r, const hem__manifest *m) {
+  size_t next = 0, bytes;
+  for (size_t i = 0; i < m->category_count && !r->status; i++) {
+    const hem__generation_category *c = &m->categories[i];
+    if (c->first != next || c->photos == 0) wrong(r, "first");
+    if (!hem__mul(c->photos, m->dim * sizeof(float), &bytes) || bytes != c->vectors.size) wrong(r, "vectors");
+    next += c->photos;
+  }
+}
+
+static void manifest(reader *r, const json_t *root, hem__manifest *m) {
+  const json_t *space = json_object_get(root, "space"), *categories = json_object_get(root, "categories");
+  m->catalog = text(r, root, "catalog");
+  m->space = text(r, space, "name");
+  m->space_hash = text(r, space, "sha256");
+  m->features = text(r, space, "features");
+  m->dim = number(r, space, "dim", INT32_MAX);
+  const char *distance = json_string_value(json_object_get(root, "distance"));
+  if (m->dim == 0) wrong(r, "dim");
+  if (!distance || hem_distance_parse(distance, &m->distance, NULL)) wrong(r, "distance");
+  m->gallery = file(r, root, "gallery", false);
+  size_t count = json_array_size(categories);
+  if (!json_is_array(categories) || count > CATEGORIES_MAX) wrong(r, "categories");
+  if (r->status) return;
+  r->status = hem__alloc(count, sizeof *m->categories, "categories", &m->categories, r->err);
+  for (size_t i = 0; i < count && !r->status; i++) {
+    m->category_count = i + 1;
+    category(r, json_array_get(categories, i), &m->categories[i]);
+  }
+  check_ranges(r, m);
+}
+
+hem_status hem__manifest_parse(const char *json, size_t size, const char *name, hem__manifest *out, hem_error *err) {
+  json_error_t why;
+  hem__manifest m = {0};
+  json_t *root = json_loadb(json, size, JSON_REJECT_DUPLICATES, &why);
+  if (!root) return hem__fail(err, HEM_ECORRUPT, "%s line %d: %s", name, why.line, why.text);
+  reader r = {.name = name, .err = err};
+  const char *format = json_string_value(json_object_get(root, "format"));
+  json_int_t version = json_integer_value(json_object_get(root, "version"));
+  if (!format || strcmp(format, "hemline generation") != 0) {
+    r.status = hem__fail(err, HEM_EVERSION, "%s is not a Hemline manifest", name);
+  } else if (version != VERSION) {
+    r.status = hem__fail(err, HEM_EVERSION, "%s has version %lld and this Hemline reads version %d: use a newer Hemline",
+                         name, (long long)version, VERSION);
+  } else {
+    manifest(&r, root, &m);
+  }
+  json_decref(root);
+  if (r.status) {
+    hem__manifest_clear(&m);
+    return r.status;
+  }
+  *out = m;
+  return HEM_OK;
+}

@@ -1,0 +1,211 @@
+/* Fashion-MNIST's own files (Xiao, Rasul and Vollgraf 2017, arXiv:1708.07747), in LeCun's idx format:
+ * big-endian {magic, count, rows, columns} and bytes, plain or gzipped. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <zlib.h>
+
+#include "base/file.h"
+#include "ingest/source.h"
+
+enum { MAGIC_IMAGES = 0x803, MAGIC_LABELS = 0x801, SIDE_MAX = 4096, COUNT_MAX = 100 * 1000 * 1000 };
+
+/* Fashion-MNIST's classes, and where a shop would search them. The four categories of the reference work
+ * hold the clothes; shoes and bags get categories of their own. */
+static const struct {
+  const char *label, *category;
+} classes[10] = {{"t-shirt", "upper"}, {"trouser", "lower"}, {"pullover", "upper"}, {"dress", "dress"},
+                 {"coat", "upper"},    {"sandal", "shoes"},  {"shirt", "upper"},    {"sneaker", "shoes"},
+                 {"bag", "bag"},       {"ankle boot", "shoes"}};
+
+/* One file, unpacked. */
+typedef struct idx_file {
+  uint8_t *bytes;
+  size_t count, rows, columns;
+} idx_file;
+
+typedef struct half {
+  const char *prefix;
+  hem__domain domain;
+  hem__split split;
+  char images_name[48];
+  idx_file images, labels;
+} half;
+
+typedef struct idx_source {
+  hem__source source;
+  half halves[2];
+  size_t half_count, at;
+  hem__arena names;
+} idx_source;
+
+static uint32_t big_endian(const uint8_t *b) {
+  return (uint32_t)b[0] << 24 | (uint32_t)b[1] << 16 | (uint32_t)b[2] << 8 | b[3];
+}
+
+/* Reads exactly `size` bytes. */
+static hem_status read_exactly(gzFile file, void *out, size_t size, const char *path, hem_error *err) {
+  for (size_t done = 0; done < size;) {
+    unsigned now = (unsigned)hem__min(size - done, 1 << 30);
+    int got = gzread(file, (uint8_t *)out + done, now);
+    if (got <= 0) {
+      int code;
+      const char *why = gzerror(file, &code);
+      return hem__fail(err, HEM_ECORRUPT, "%s ends after %zu of %zu bytes%s%s", path, done, size,
+                       code == Z_OK ? "" : ": ", code == Z_OK ? "" : why);
+    }
+    done += (size_t)got;
+  }
+  return HEM_OK;
+}
+
+static hem_status read_header(gzFile file, uint32_t magic, idx_file *out, const char *path, hem_error *err) {
+  uint8_t header[16] = {0};
+  hem_status status = read_exactly(file, header, magic == MAGIC_IMAGES ? 16 : 8, path, err);
+  if (status) return status;
+  if (big_endian(header) != magic)
+    return hem__fail(err, HEM_ECORRUPT, "%s is not an idx file of %s", path,
+                     magic == MAGIC_IMAGES ? "images" : "labels");
+  *out = (idx_file){.count = big_endian(header + 4), .rows = 1, .columns = 1};
+  if (magic == MAGIC_IMAGES) {
+    out->rows = big_endian(header + 8);
+    out->columns = big_endian(header + 12);
+  }
+  if (out->count > COUNT_MAX || out->rows == 0 || out->columns == 0 || out->rows > SIDE_MAX || out->columns > SIDE_MAX)
+    return hem__fail(err, HEM_ECORRUPT, "%s claims %zu images of %zu x %zu: it is damaged", path, out->count,
+                     out->columns, out->rows);
+  return HEM_OK;
+}
+
+static hem_status read_file(const char *path, uint32_t magic, idx_file *out, hem_error *err) {
+  idx_file read = {0};
+  gzFile file = gzopen(path, "rb");
+  if (!file) return hem__fail_errno(err, "cannot open %s", path);
+  gzbuffer(file, 1 << 17);
+  hem_status status = read_header(file, magic, &read, path, err);
+  size_t size;
+  if (!status && (!hem__mul(read.rows * read.columns, read.count, &size)))
+    status = hem__fail(err, HEM_ENOMEM, "%s is larger than memory can address", path);
+  if (!status) status = hem__alloc(size, 1, path, &read.bytes, err);
+  if (!status) status = read_exactly(file, read.bytes, size, path, err);
+  if (!status && gzgetc(file) != -1)
+    status = hem__fail(err, HEM_ECORRUPT, "%s holds more than the %zu images it claims", path, read.count);
+  gzclose(file);
+  if (status) {
+    free(read.bytes);
+    return status;
+  }
+  *out = read;
+  return HEM_OK;
+}
+
+/* The file under its name, or its name and ".gz"; *name gets the one that is there, "" if none is. */
+static hem_status find_file(const char *folder, const char *prefix, const char *rest, char *name, size_t room,
+                            char **path, hem_error *err) {
+  for (int packed = 1; packed >= 0; packed--) {
+    snprintf(name, room, "%s-%s%s", prefix, rest, packed ? ".gz" : "");
+    hem_status status = hem__print(path, err, "%s/%s", folder, name);
+    if (status || hem__path_exists(*path)) return status;
+    free(*path);
+    *path = NULL;
+  }
+  *name = '\0';
+  return HEM_OK;
+}
+
+static hem_status read_half(const char *folder, half *h, bool *found, hem_error *err) {
+  char *images = NULL, *labels = NULL, labels_name[48];
+  *found = false;
+  hem_status status =
+      find_file(folder, h->prefix, "images-idx3-ubyte", h->images_name, sizeof h->images_name, &images, err);
+  if (status || !images) goto exit;
+  status = find_file(folder, h->prefix, "labels-idx1-ubyte", labels_name, sizeof labels_name, &labels, err);
+  if (!status && !labels) status = hem__fail(err, HEM_ENOTFOUND, "%s has no labels beside it", images);
+  if (!status) status = read_file(images, MAGIC_IMAGES, &h->images, err);
+  if (!status) status = read_file(labels, MAGIC_LABELS, &h->labels, err);
+  if (!status && h->images.count != h->labels.count)
+    status = hem__fail(err, HEM_ECORRUPT, "%s has %zu images and %s %zu labels", images, h->images.count, labels,
+                       h->labels.count);
+  *found = !status;
+exit:
+  free(images);
+  free(labels);
+  return status;
+}
+
+static hem_status idx_next(hem__source *source, hem__listed *out, bool *more, hem_error *err) {
+  idx_source *s = (idx_source *)source;
+  size_t number = s->at, i = number;
+  const half *h = s->halves;
+  while (h < s->halves + s->half_count && i >= h->images.count) i -= h++->images.count;
+  if (!(*more = h < s->halves + s->half_count)) return HEM_OK;
+  char item[64], path[80];
+  int item_size = snprintf(item, sizeof item, "%s-%05zu", h->prefix, i);
+  int path_size = snprintf(path, sizeof path, "%s#%zu", h->images_name, i);
+  unsigned class = h->labels.bytes[i];
+  *out = (hem__listed){.number = number,
+                       .photo = {.category = class < 10 ? classes[class].category : "",
+                                 .label = class < 10 ? classes[class].label : "",
+                                 .domain = (uint8_t)h->domain,
+                                 .split = (uint8_t)h->split},
+                       .reason = class < 10 ? NULL : "its label is not one of the ten classes"};
+  hem_status status = hem__arena_copy(&s->names, item, (size_t)item_size, &out->photo.item_id, err);
+  if (!status) status = hem__arena_copy(&s->names, path, (size_t)path_size, &out->photo.path, err);
+  if (!status) s->at++;
+  return status;
+}
+
+static hem_status idx_read(const hem__source *source, size_t number, hem__photo *photo, hem__image *out, hem_error *err) {
+  const idx_source *s = (const idx_source *)source;
+  const half *h = s->halves;
+  while (number >= h->images.count) number -= h++->images.count;
+  size_t pixels = h->images.rows * h->images.columns;
+  const uint8_t *grey = h->images.bytes + number * pixels;
+  hem_status status = hem__image_new(h->images.columns, h->images.rows, out, err);
+  if (status) return status;
+  for (size_t i = 0; i < pixels; i++) memset(out->at + 3 * i, grey[i], 3);
+  photo->width = (uint32_t)h->images.columns;
+  photo->height = (uint32_t)h->images.rows;
+  photo->source = hem__sha256_of(grey, pixels);
+  return HEM_OK;
+}
+
+static void idx_close(hem__source *source) {
+  idx_source *s = (idx_source *)source;
+  if (!s) return;
+  for (size_t i = 0; i < 2; i++) {
+    free(s->halves[i].images.bytes);
+    free(s->halves[i].labels.bytes);
+  }
+  hem__arena_clear(&s->names);
+  free(s);
+}
+
+hem_status hem__source_idx(const char *folder, hem__source **out, hem_error *err) {
+  static const half kinds[2] = {{.prefix = "train", .domain = HEM__SHOP, .split = HEM__TRAIN},
+                                {.prefix = "t10k", .domain = HEM__CONSUMER, .split = HEM__TEST}};
+  idx_source *s = NULL;
+  hem_status status = hem__alloc(1, sizeof *s, "a source", &s, err);
+  if (status) return status;
+  s->source = (hem__source){.next = idx_next, .read = idx_read, .close = idx_close};
+  for (size_t i = 0; i < 2 && !status; i++) {
+    bool found;
+    half *h = &s->halves[s->half_count];
+    *h = kinds[i];
+    status = read_half(folder, h, &found, err);
+    if (status || !found) continue;
+    s->source.count += h->images.count;
+    s->half_count++;
+  }
+  if (!status && s->half_count == 0)
+    status = hem__fail(err, HEM_ENOTFOUND,
+                       "%s holds neither train-images-idx3-ubyte[.gz] nor t10k-images-idx3-ubyte[.gz] "
+                       "(Debian: apt-get install dataset-fashion-mnist)",
+                       folder);
+  if (status) {
+    idx_close(&s->source);
+    return status;
+  }
+  *out = &s->source;
+  return HEM_OK;
+}

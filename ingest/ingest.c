@@ -1,0 +1,344 @@
+/* MAIN PATH of `hemline ingest`: photos -> embeddings -> catalogue.
+ *
+ * The source lists photos; those the catalogue holds already are skipped. The others are decoded and embedded
+ * a batch at a time, by all cores, each into its own row. A full batch is sealed as a segment beside the
+ * catalogue, in a thread of its own, while the next batch is embedded. At the end the old catalogue and the
+ * segments are folded into one new file, which replaces the old one in one step. A run that is killed loses
+ * the batch in progress and the one being sealed; the same command goes on behind the last sealed segment. */
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "base/threads.h"
+#include "ingest/segments.h"
+#include "ingest/source.h"
+
+enum { SEGMENT_ROWS = 8192, SEGMENT_BYTES = 64 << 20, SEGMENT_ROWS_MIN = 64, REPORT_EVERY = 256 };
+
+/* Photos on their way into one segment. Slot i of everything belongs to listed photo i. */
+typedef struct batch {
+  hem__listed *listed;
+  hem_error *errors; /* code not HEM_OK: this photo is rejected */
+  float *vectors[HEM__SPACES_MAX];
+  size_t count;
+  hem__photos photos; /* what is sealed of it */
+} batch;
+
+typedef struct ingest {
+  hem_ingest_options options;
+  hem__extractor *extractors[HEM__SPACES_MAX];
+  hem__space spaces[HEM__SPACES_MAX];
+  size_t space_count, rows, threads; /* rows: of a batch */
+  hem__extractor_scratch **scratch;  /* threads x spaces */
+  hem__source *source;
+  hem__segments segments;
+  hem__set known, rejected; /* paths in the catalogue and its segments */
+  batch batches[2];
+  pthread_t sealer;
+  batch *sealing; /* not NULL: the sealer runs on it */
+  hem_error seal_error;
+  hem_ingest_result result;
+  uint64_t listed;
+} ingest;
+
+/* ---- opening --------------------------------------------------------------------------------------------- */
+
+static hem_status open_spaces(ingest *in, hem_error *err) {
+  static const char *const usual[] = {"hog,color,ccv,harris"};
+  const char *const *features = in->options.feature_count ? in->options.features : usual;
+  size_t count = hem__max(in->options.feature_count, 1);
+  if (count > HEM__SPACES_MAX)
+    return hem__fail(err, HEM_EINVAL, "%zu embedding spaces are more than %d", count, HEM__SPACES_MAX);
+  for (size_t i = 0; i < count; i++) {
+    hem_status status = hem__extractor_new(features[i], &in->extractors[i], err);
+    if (status) return status;
+    in->space_count = i + 1;
+    const hem__extractor *x = in->extractors[i];
+    hem__space *space = &in->spaces[i];
+    *space = (hem__space){.name = hem__extractor_space(x),
+                          .features = hem__extractor_features(x),
+                          .recipe = hem__extractor_recipe(x),
+                          .hash = hem__extractor_hash(x),
+                          .dim = hem__extractor_dim(x)};
+    const hem__block *blocks = hem__extractor_blocks(x, &space->block_count);
+    if (space->block_count > HEM__BLOCKS_MAX)
+      return hem__fail(err, HEM_EINVAL, "a space has at most %d features: %s", HEM__BLOCKS_MAX, space->features);
+    memcpy(space->blocks, blocks, space->block_count * sizeof *blocks);
+    for (size_t j = 0; j < i; j++)
+      if (!strcmp(in->spaces[j].name, space->name))
+        return hem__fail(err, HEM_EINVAL, "features '%s' are asked for twice", space->features);
+  }
+  return HEM_OK;
+}
+
+static int by_name(const void *a, const void *b) {
+  return strcmp(((const hem__space *)a)->name, ((const hem__space *)b)->name);
+}
+
+static int extractor_by_name(const void *a, const void *b) {
+  return strcmp(hem__extractor_space(*(hem__extractor *const *)a), hem__extractor_space(*(hem__extractor *const *)b));
+}
+
+/* A catalogue lists its spaces by name; so does a run, so that space i is the same one everywhere. */
+static hem_status check_same_spaces(const ingest *in, const hem__catalog *catalog, hem_error *err) {
+  bool same = hem__catalog_space_count(catalog) == in->space_count;
+  for (size_t i = 0; same && i < in->space_count; i++) {
+    const hem__space *there = hem__catalog_space(catalog, i);
+    same = !strcmp(there->name, in->spaces[i].name) && !strcmp(there->hash, in->spaces[i].hash) &&
+           there->dim == in->spaces[i].dim;
+  }
+  if (same) return HEM_OK;
+  const hem__space *there = hem__catalog_space(catalog, 0);
+  return hem__fail(err, HEM_EMISMATCH,
+                   "%s holds %zu embedding space(s), '%s' (%.12s) first; this run would add '%s' (%.12s): ingest with "
+                   "the same features, or into a new catalogue",
+                   hem__catalog_path(catalog), hem__catalog_space_count(catalog), there->features, there->hash,
+                   in->spaces[0].features, in->spaces[0].hash);
+}
+
+static hem_status open_catalog(ingest *in, hem_error *err) {
+  hem_status status = hem__segments_open(in->options.catalog, &in->segments, err);
+  for (size_t c = 0; c < in->segments.count && !status; c++) {
+    const hem__photos *photos = hem__catalog_photos(in->segments.open[c]);
+    status = check_same_spaces(in, in->segments.open[c], err);
+    for (size_t i = 0; i < photos->count && !status; i++)
+      status = hem__set_add(&in->known, photos->at[i].path, NULL, err);
+    for (size_t i = 0; i < photos->rejected_count && !status; i++)
+      status = hem__set_add(&in->rejected, photos->rejected[i].path, NULL, err);
+  }
+  in->result.rows = in->known.count;
+  return status;
+}
+
+static hem_status open_source(ingest *in, hem_error *err) {
+  const hem_ingest_options *o = &in->options;
+  if (!o->idx == !o->manifest) return hem__fail(err, HEM_EINVAL, "name one source of photos: idx or manifest");
+  return o->idx ? hem__source_idx(o->idx, &in->source, err) : hem__source_manifest(o->manifest, &in->source, err);
+}
+
+static hem_status open_batches(ingest *in, hem_error *err) {
+  size_t bytes = 0;
+  for (size_t i = 0; i < in->space_count; i++) bytes += in->spaces[i].dim * sizeof(float);
+  in->rows = in->options.segment_rows;
+  if (!in->rows) in->rows = hem__max(hem__min(SEGMENT_ROWS, SEGMENT_BYTES / bytes), SEGMENT_ROWS_MIN);
+  hem_status status = HEM_OK;
+  for (batch *b = in->batches; b < in->batches + 2 && !status; b++) {
+    status = hem__alloc(in->rows, sizeof *b->listed, "a batch", &b->listed, err);
+    if (!status) status = hem__alloc(in->rows, sizeof *b->errors, "a batch", &b->errors, err);
+    for (size_t i = 0; i < in->space_count && !status; i++) {
+      size_t values;
+      if (!hem__mul(in->rows, in->spaces[i].dim, &values))
+        return hem__fail(err, HEM_EINVAL, "segments of %zu photos are too large", in->rows);
+      status = hem__alloc(values, sizeof(float), "a batch", &b->vectors[i], err);
+    }
+  }
+  return status;
+}
+
+static hem_status open_scratch(ingest *in, hem_error *err) {
+  in->threads = in->options.threads ? in->options.threads : hem__cores();
+  hem_status status = hem__alloc(in->threads * in->space_count, sizeof(void *), "scratch", &in->scratch, err);
+  for (size_t i = 0; i < in->threads * in->space_count && !status; i++)
+    status = hem__extractor_scratch_new(in->extractors[i % in->space_count], &in->scratch[i], err);
+  return status;
+}
+
+/* ---- embedding ------------------------------------------------------------------------------------------------ */
+
+/* The parallel body: slot i of the batch, and nothing else. */
+typedef struct embedding {
+  const ingest *in;
+  batch *b;
+  size_t first;
+} embedding;
+
+static void embed_one(void *context, size_t i, size_t worker) {
+  const embedding *e = context;
+  const ingest *in = e->in;
+  i += e->first;
+  hem__listed *listed = &e->b->listed[i];
+  hem_error *err = &e->b->errors[i];
+  hem__image image = {0};
+  *err = (hem_error){0};
+  if (listed->reason) {
+    hem__fail(err, HEM_ECORRUPT, "%s", listed->reason);
+    return;
+  }
+  hem_status status = in->source->read(in->source, listed->number, &listed->photo, &image, err);
+  for (size_t s = 0; s < in->space_count && !status; s++)
+    status = hem__extract(in->extractors[s], in->scratch[worker * in->space_count + s], &image,
+                          e->b->vectors[s] + i * in->spaces[s].dim, err);
+  err->code = status;
+  hem__image_clear(&image);
+}
+
+static hem_status embed(ingest *in, batch *b, hem_error *err) {
+  hem_status status = HEM_OK;
+  for (size_t first = 0; first < b->count && !status; first += REPORT_EVERY) {
+    size_t count = hem__min(REPORT_EVERY, b->count - first);
+    embedding e = {.in = in, .b = b, .first = first};
+    status = hem__parallel_for(count, in->threads, embed_one, &e, err);
+    if (!status)
+      status = hem__report(&in->options.progress, "ingest", in->listed - b->count + first + count, in->source->count,
+                           "photos", err);
+  }
+  return status;
+}
+
+/* Fills the batch with photos the catalogue does not hold. */
+static hem_status list(ingest *in, batch *b, bool *more, hem_error *err) {
+  *more = true;
+  b->count = 0;
+  while (b->count < in->rows) {
+    hem__listed next = {0};
+    hem_status status = in->source->next(in->source, &next, more, err);
+    if (status || !*more) return status;
+    in->listed++;
+    if (!next.reason) {
+      size_t before = in->known.count;
+      if ((status = hem__set_add(&in->known, next.photo.path, NULL, err))) return status;
+      if (in->known.count == before) {
+        in->result.skipped++;
+        continue;
+      }
+    }
+    b->listed[b->count++] = next;
+  }
+  return HEM_OK;
+}
+
+/* Moves the rows that came out well together, and notes the others. What failed for want of memory is not
+ * the photo's fault: that stops the run. */
+static hem_status settle(ingest *in, batch *b, hem_error *err) {
+  hem_status status = HEM_OK;
+  hem__photos_clear(&b->photos);
+  for (size_t i = 0; i < b->count && !status; i++) {
+    hem_error *wrong = &b->errors[i];
+    if (wrong->code == HEM_ENOMEM) return hem__fail(err, HEM_ENOMEM, "%s", wrong->message);
+    size_t to = b->photos.count;
+    if (!wrong->code && hem__photos_add(&b->photos, &b->listed[i].photo, wrong) == HEM_OK) {
+      for (size_t s = 0; s < in->space_count && to != i; s++)
+        memcpy(b->vectors[s] + to * in->spaces[s].dim, b->vectors[s] + i * in->spaces[s].dim,
+               in->spaces[s].dim * sizeof(float));
+      continue;
+    }
+    status = hem__photos_reject(&b->photos, b->listed[i].photo.path, wrong->message, err);
+  }
+  in->result.added += b->photos.count;
+  in->result.rejected += b->photos.rejected_count;
+  return status;
+}
+
+/* ---- sealing ------------------------------------------------------------------------------------------------------ */
+
+/* A batch of nothing but photos that were rejected before says nothing new. */
+static bool is_news(const ingest *in, const batch *b) {
+  bool news = b->photos.count > 0;
+  for (size_t i = 0; i < b->photos.rejected_count && !news; i++)
+    news = hem__set_find(&in->rejected, b->photos.rejected[i].path) == SIZE_MAX;
+  return news;
+}
+
+static void *seal(void *context) {
+  ingest *in = context;
+  batch *b = in->sealing;
+  hem__matrix vectors[HEM__SPACES_MAX];
+  for (size_t i = 0; i < in->space_count; i++)
+    vectors[i] = (hem__matrix){.at = b->vectors[i], .rows = b->photos.count, .dim = in->spaces[i].dim};
+  hem__catalog_part part = {.photos = &b->photos, .vectors = vectors};
+  in->seal_error.code = hem__segments_seal(&in->segments, in->spaces, in->space_count, &part, &in->seal_error);
+  return NULL;
+}
+
+static hem_status seal_wait(ingest *in, hem_error *err) {
+  if (!in->sealing) return HEM_OK;
+  pthread_join(in->sealer, NULL);
+  in->sealing = NULL;
+  return in->seal_error.code ? hem__fail(err, in->seal_error.code, "%s", in->seal_error.message) : HEM_OK;
+}
+
+static hem_status seal_start(ingest *in, batch *b, hem_error *err) {
+  hem_status status = seal_wait(in, err);
+  if (status || !is_news(in, b)) return status;
+  in->sealing = b;
+  if (pthread_create(&in->sealer, NULL, seal, in) != 0) {
+    in->sealing = NULL;
+    return hem__fail(err, HEM_ENOMEM, "cannot start the thread that seals segments");
+  }
+  return HEM_OK;
+}
+
+/* ---- the run ----------------------------------------------------------------------------------------------------------- */
+
+static hem_status open_all(ingest *in, hem_error *err) {
+  if (!in->options.catalog) return hem__fail(err, HEM_EINVAL, "name the catalogue to ingest into");
+  hem_status status = open_spaces(in, err);
+  if (status) return status;
+  qsort(in->spaces, in->space_count, sizeof *in->spaces, by_name);
+  qsort(in->extractors, in->space_count, sizeof *in->extractors, extractor_by_name);
+  status = open_source(in, err);
+  if (!status) status = open_catalog(in, err);
+  if (!status) status = open_batches(in, err);
+  if (!status) status = open_scratch(in, err);
+  return status;
+}
+
+static hem_status run(ingest *in, hem_error *err) {
+  hem_status status = HEM_OK;
+  bool more = true;
+  for (size_t turn = 0; more && !status; turn++) {
+    batch *b = &in->batches[turn % 2];
+    status = list(in, b, &more, err);
+    if (!status) status = embed(in, b, err);
+    if (!status) status = settle(in, b, err);
+    if (!status) status = seal_start(in, b, err);
+  }
+  hem_status sealed = seal_wait(in, status ? NULL : err);
+  if (!status) status = sealed;
+  in->result.rows += in->result.added;
+  /* One file and no segments is what folding makes: then there is nothing to fold. */
+  bool folded = in->segments.count == 1 && hem__path_exists(in->options.catalog) && !hem__path_exists(in->segments.folder);
+  if (!status && in->segments.count && !folded)
+    status = hem__segments_fold(&in->segments, in->spaces, in->space_count, &in->options.progress, err);
+  return status;
+}
+
+static void close_all(ingest *in) {
+  seal_wait(in, NULL);
+  for (batch *b = in->batches; b < in->batches + 2; b++) {
+    hem__photos_clear(&b->photos);
+    for (size_t i = 0; i < in->space_count; i++) free(b->vectors[i]);
+    free(b->errors);
+    free(b->listed);
+  }
+  hem__set_clear(&in->known);
+  hem__set_clear(&in->rejected);
+  hem__segments_close(&in->segments);
+  if (in->source) in->source->close(in->source);
+  for (size_t i = 0; in->scratch && i < in->threads * in->space_count; i++) hem__extractor_scratch_free(in->scratch[i]);
+  free(in->scratch);
+  for (size_t i = 0; i < in->space_count; i++) hem__extractor_free(in->extractors[i]);
+}
+
+static hem_status take_lock(const char *catalog, hem__lock *lock, hem_error *err) {
+  char *path = NULL;
+  hem_status status = hem__print(&path, err, "%s.lock", catalog);
+  if (!status) status = hem__lock_take(path, catalog, lock, err);
+  free(path);
+  return status;
+}
+
+hem_status hem_ingest(const hem_ingest_options *options, hem_ingest_result *result, hem_error *err) {
+  ingest in = {0};
+  hem__lock lock = {.fd = -1};
+  hem_status status = hem__options_copy(&in.options, sizeof in.options, options, "hem_ingest_options", err);
+  if (!status && !in.options.catalog) status = hem__fail(err, HEM_EINVAL, "name the catalogue to ingest into");
+  if (!status) status = take_lock(in.options.catalog, &lock, err);
+  if (!status) status = open_all(&in, err);
+  if (!status) status = run(&in, err);
+  if (!status && result) *result = in.result;
+  close_all(&in);
+  hem__lock_drop(&lock);
+  return status;
+}

@@ -1,0 +1,101 @@
+#include "ingest/photos.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+const char *hem__domain_name(uint8_t domain) { return domain == HEM__SHOP ? "shop" : "consumer"; }
+
+const char *hem__split_name(uint8_t split) {
+  static const char *const names[] = {"none", "train", "validation", "test"};
+  return split < 4 ? names[split] : "none";
+}
+
+/* Bytes of the well-formed UTF-8 character at `s` (RFC 3629), or 0. */
+static size_t character(const unsigned char *s) {
+  if (s[0] < 0x80) return s[0] ? 1 : 0;
+  size_t more = s[0] >= 0xC2 && s[0] < 0xE0 ? 1 : s[0] >= 0xE0 && s[0] < 0xF0 ? 2 : s[0] >= 0xF0 && s[0] < 0xF5 ? 3 : 0;
+  if (!more) return 0;
+  for (size_t i = 1; i <= more; i++)
+    if ((s[i] & 0xC0) != 0x80) return 0;
+  bool overlong = (s[0] == 0xE0 && s[1] < 0xA0) || (s[0] == 0xF0 && s[1] < 0x90);
+  bool surrogate = s[0] == 0xED && s[1] >= 0xA0, beyond = s[0] == 0xF4 && s[1] >= 0x90;
+  return overlong || surrogate || beyond ? 0 : more + 1;
+}
+
+static bool is_utf8(const char *text) {
+  for (size_t n; *text; text += n)
+    if (!(n = character((const unsigned char *)text))) return false;
+  return true;
+}
+
+static hem_status check_text(const char *column, const char *text, bool may_be_empty, hem_error *err) {
+  size_t length = strlen(text);
+  if (length == 0 && !may_be_empty) return hem__fail(err, HEM_EINVAL, "%s is empty", column);
+  if (length > HEM__TEXT_MAX)
+    return hem__fail(err, HEM_EINVAL, "%s is %zu bytes long, more than the %d a catalogue keeps", column, length,
+                     HEM__TEXT_MAX);
+  if (!is_utf8(text)) return hem__fail(err, HEM_EINVAL, "%s is not UTF-8", column);
+  return HEM_OK;
+}
+
+static hem_status check_photo(const hem__photo *photo, hem_error *err) {
+  hem_status status = check_text("item_id", photo->item_id, false, err);
+  if (!status) status = check_text("category", photo->category, false, err);
+  if (!status) status = check_text("label", photo->label, true, err);
+  if (!status) status = check_text("path", photo->path, false, err);
+  return status;
+}
+
+hem_status hem__photos_add(hem__photos *photos, const hem__photo *photo, hem_error *err) {
+  hem_status status = check_photo(photo, err);
+  if (!status) status = hem__grow(&photos->at, &photos->capacity, photos->count + 1, sizeof *photos->at, "photos", err);
+  if (status) return status;
+  hem__photo copy = *photo;
+  const char **texts[] = {&copy.category, &copy.label, &copy.item_id, &copy.path};
+  /* Categories and labels repeat from photo to photo: the previous photo's copies serve again. */
+  const hem__photo *before = photos->count ? &photos->at[photos->count - 1] : NULL;
+  for (size_t i = 0; i < 4 && !status; i++) {
+    if (i == 0 && before && !strcmp(before->category, photo->category)) {
+      copy.category = before->category;
+    } else if (i == 1 && before && !strcmp(before->label, photo->label)) {
+      copy.label = before->label;
+    } else {
+      status = hem__arena_copy(&photos->strings, *texts[i], strlen(*texts[i]), texts[i], err);
+    }
+  }
+  if (!status) photos->at[photos->count++] = copy;
+  return status;
+}
+
+static hem_status copy_any(hem__arena *arena, const char *text, const char **out, hem_error *err) {
+  char clean[HEM__TEXT_MAX + 1];
+  size_t length = 0;
+  while (*text && length + 4 < sizeof clean) {
+    size_t n = character((const unsigned char *)text);
+    if (n) {
+      memcpy(clean + length, text, n);
+    } else {
+      clean[length] = '?';
+    }
+    length += n ? n : 1;
+    text += n ? n : 1;
+  }
+  return hem__arena_copy(arena, clean, length, out, err);
+}
+
+hem_status hem__photos_reject(hem__photos *photos, const char *path, const char *reason, hem_error *err) {
+  hem_status status = hem__grow(&photos->rejected, &photos->rejected_capacity, photos->rejected_count + 1,
+                                sizeof *photos->rejected, "rejected photos", err);
+  hem__rejection copy = {0};
+  if (!status) status = copy_any(&photos->strings, path, &copy.path, err);
+  if (!status) status = copy_any(&photos->strings, reason, &copy.reason, err);
+  if (!status) photos->rejected[photos->rejected_count++] = copy;
+  return status;
+}
+
+void hem__photos_clear(hem__photos *photos) {
+  free(photos->at);
+  free(photos->rejected);
+  hem__arena_clear(&photos->strings);
+  *photos = (hem__photos){0};
+}

@@ -1,0 +1,48 @@
+/* The photos of a catalogue or of a segment, in memory: who they show and where they came from. */
+#ifndef HEM_INGEST_PHOTOS_H
+#define HEM_INGEST_PHOTOS_H
+
+#include "base/sha256.h"
+#include "base/text.h"
+#include "ingest/image.h"
+
+/* A longer name is refused: columns are as wide as their longest value. */
+enum { HEM__TEXT_MAX = 4096 };
+
+typedef enum hem__domain { HEM__SHOP = 0, HEM__CONSUMER = 1 } hem__domain;
+typedef enum hem__split { HEM__NO_SPLIT = 0, HEM__TRAIN = 1, HEM__VALIDATION = 2, HEM__TEST = 3 } hem__split;
+
+const char *hem__domain_name(uint8_t domain);
+const char *hem__split_name(uint8_t split);
+
+typedef struct hem__photo {
+  const char *item_id;  /* the product it shows */
+  const char *category; /* what it is searched within */
+  const char *label;    /* a finer class, or "" */
+  const char *path;     /* names the photo in its source; unique in a catalogue */
+  uint8_t domain, split;
+  hem__box box;           /* the garment; all zero: the whole photo */
+  uint32_t width, height; /* of the photo */
+  hem__digest source;     /* SHA-256 of the photo's bytes as they were read */
+} hem__photo;
+
+typedef struct hem__rejection {
+  const char *path, *reason;
+} hem__rejection;
+
+/* Zeroed is empty. Strings belong to the arena. */
+typedef struct hem__photos {
+  hem__photo *at;
+  size_t count, capacity;
+  hem__rejection *rejected;
+  size_t rejected_count, rejected_capacity;
+  hem__arena strings;
+} hem__photos;
+
+/* Copies the photo and its strings. Errors: EINVAL (empty, overlong or not UTF-8, named), ENOMEM. */
+hem_status hem__photos_add(hem__photos *photos, const hem__photo *photo, hem_error *err);
+/* Copies both; what is too long is cut, what is not UTF-8 is replaced by '?'. Errors: ENOMEM. */
+hem_status hem__photos_reject(hem__photos *photos, const char *path, const char *reason, hem_error *err);
+void hem__photos_clear(hem__photos *photos);
+
+#endif

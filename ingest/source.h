@@ -1,0 +1,35 @@
+/* Where photos come from. A source lists photos one after another, and reads any listed one from any thread. */
+#ifndef HEM_INGEST_SOURCE_H
+#define HEM_INGEST_SOURCE_H
+
+#include "ingest/photos.h"
+
+typedef struct hem__source hem__source;
+
+/* One photo of a listing. Strings live as long as the source; width, height and hash come with reading. */
+typedef struct hem__listed {
+  hem__photo photo;
+  size_t number;      /* the source's own: what `read` wants */
+  const char *reason; /* not NULL: the listing itself rejects this photo, photo.path says which */
+} hem__listed;
+
+struct hem__source {
+  /* The next photo; *more is false behind the last one. One thread. */
+  hem_status (*next)(hem__source *source, hem__listed *out, bool *more, hem_error *err);
+  /* Decodes a listed photo (cropped to its box) and fills in width, height and hash. Any thread. */
+  hem_status (*read)(const hem__source *source, size_t number, hem__photo *photo, hem__image *out, hem_error *err);
+  void (*close)(hem__source *source);
+  uint64_t count; /* photos it will list; 0: not known beforehand */
+};
+
+/* A folder of Fashion-MNIST's files: train-images-idx3-ubyte[.gz] and its labels are the shop, t10k-* the
+ * customers. Categories are mapped from the ten classes; the class itself becomes the label.
+ * Errors: ENOTFOUND (neither pair is there), ECORRUPT (names the file), ENOMEM. */
+hem_status hem__source_idx(const char *folder, hem__source **out, hem_error *err);
+
+/* A TSV (or, by its name's ending, CSV) listing with a header line. Columns in any order: path (required),
+ * item_id, category, domain, split, label, box as "x,y,width,height" in pixels. Relative paths start at the
+ * listing's folder. Errors: ENOTFOUND, ECORRUPT (no header, no path column), ENOMEM. */
+hem_status hem__source_manifest(const char *path, hem__source **out, hem_error *err);
+
+#endif

@@ -1,0 +1,45 @@
+/* Candidates from one category: the photos nearest to a query, by its index or by an exact scan. */
+#ifndef HEM_QUERY_CANDIDATES_H
+#define HEM_QUERY_CANDIDATES_H
+
+#include "index/faiss_index.h"
+
+/* One category of an open generation. Immutable; shared by threads. */
+typedef struct hem__category {
+  const char *name, *kind;
+  hem_distance distance;
+  size_t first;           /* gallery position of its first photo */
+  hem__matrix vectors;    /* mapped */
+  const hem__faiss *index; /* NULL: flat */
+  uint32_t refine;        /* not 0: the index's distances are rough; ask it for refine * k and compute them anew */
+} hem__category;
+
+/* One thread's working memory. Zeroed is empty. */
+typedef struct hem__candidates_scratch {
+  float *keys;
+  int64_t *rows;
+  size_t capacity;
+} hem__candidates_scratch;
+
+/* Makes room for k candidates of any kind of category that needs `refine`. */
+hem_status hem__candidates_reserve(hem__candidates_scratch *scratch, size_t k, uint32_t refine, hem_error *err);
+void hem__candidates_clear(hem__candidates_scratch *scratch);
+
+typedef struct hem__candidates_request {
+  const float *query; /* normalised for cosine */
+  size_t k;
+  bool exact; /* scan, whatever the index */
+} hem__candidates_request;
+
+typedef struct hem__candidates_found {
+  hem__near *at;  /* holds k; the caller's */
+  size_t count;   /* exactly min(k, photos of the category) */
+  bool fell_back; /* the index found fewer than that, and an exact scan answered instead */
+} hem__candidates_found;
+
+/* The nearest photos, nearest first; ties: smaller row first.
+ * Errors: ECORRUPT (the index names a photo that does not exist), EUNSUPPORTED (FAISS). */
+hem_status hem__candidates(const hem__category *category, const hem__candidates_request *request,
+                           hem__candidates_scratch *scratch, hem__candidates_found *found, hem_error *err);
+
+#endif
