@@ -64,7 +64,7 @@ hem_status hem__fail_in(hem_error *err, hem_status code, const char *format, ...
   return hem__fail(err, code, "%s: %.*s", context, (int)(sizeof old - sizeof context - 3), old);
 }
 
-hem_status hem__report(const hem_progress *progress, const char *stage, uint64_t done, uint64_t total,
+hem_status hem__progress_report(const hem_progress *progress, const char *stage, uint64_t done, uint64_t total,
                        const char *unit, hem_error *err) {
   if (!progress || !progress->report || progress->report(progress->context, stage, done, total, unit)) return HEM_OK;
   return hem__fail(err, HEM_ECANCELED, "stopped during %s after %llu of %llu %s; run the same command again to go on",

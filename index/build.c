@@ -288,7 +288,7 @@ static hem_status watch(build *b, pthread_t thread, hem_error *err) {
   hem_status status = HEM_OK;
   struct timespec until;
   do {
-    hem_status asked = hem__report(&b->options.progress, "index", atomic_load(&b->done), b->photos, "photos", err);
+    hem_status asked = hem__progress_report(&b->options.progress, "index", atomic_load(&b->done), b->photos, "photos", err);
     if (asked) atomic_store(&b->stop, true);
     if (!status) status = asked;
     clock_gettime(CLOCK_REALTIME, &until);
@@ -297,7 +297,7 @@ static hem_status watch(build *b, pthread_t thread, hem_error *err) {
     until.tv_nsec %= 1000000000;
   } while (pthread_timedjoin_np(thread, NULL, &until) != 0);
   if (status) return status;
-  return hem__report(&b->options.progress, "index", atomic_load(&b->done), b->photos, "photos", err);
+  return hem__progress_report(&b->options.progress, "index", atomic_load(&b->done), b->photos, "photos", err);
 }
 
 /* Largest first keeps the cores busy to the end. */

@@ -296,7 +296,7 @@ static hem_status stream_vectors(const sealing *s, size_t space, hid_t dataset, 
       if (!fine) return fail_hdf5(err, HEM_EIO, "write vectors", s->path);
       hash_blocks(hasher, (const uint8_t *)hem__row(m, first), count * dim * sizeof(float));
       hdf5_leave(); /* the callback is the user's: it may call us */
-      hem_status status = hem__report(s->progress, "seal", at + count, s->rows, "photos", err);
+      hem_status status = hem__progress_report(s->progress, "seal", at + count, s->rows, "photos", err);
       hdf5_enter();
       if (status) return status;
       if (count < step) at -= step - count;

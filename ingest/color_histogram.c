@@ -49,8 +49,9 @@ const hem__feature hem__feature_hue_histogram = {
 
 const hem__feature hem__feature_color_histogram = {
     .name = "color",
-    .recipe = "joint HSV bins 16x4x4, hue-major, grey in hue bin 0; weight 1 where min(R,G,B) > 235, else 16; square "
-              "roots of shares of the weight",
+    .recipe =
+        "joint HSV bins 16x4x4, hue-major, grey in hue bin 0; weight 1 where min(R,G,B) > 235, else 16; square "
+        "roots of shares of the weight",
     .dim = JOINT,
     .side = SIDE,
     .extract = extract_joint,

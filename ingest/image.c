@@ -6,7 +6,6 @@
  * operation, because the caller runs one photo a core; no operation cache, because no photo is decoded twice. */
 #include "ingest/image.h"
 
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -103,8 +102,7 @@ static void sum_rows(const hem__image *photo, span rows, uint32_t *restrict sum)
   const uint8_t *first = photo->at + rows.first * count, *last = photo->at + rows.last * count;
   memset(sum, 0, count * sizeof *sum);
   for (const uint8_t *row = first + count; row < last; row += count) add_row(sum, row, count);
-  for (size_t i = 0; i < count; i++)
-    sum[i] = sum[i] * rows.between + first[i] * rows.at_first + last[i] * rows.at_last;
+  for (size_t i = 0; i < count; i++) sum[i] = sum[i] * rows.between + first[i] * rows.at_first + last[i] * rows.at_last;
 }
 
 static void sum_columns(const uint32_t *row, span columns, uint64_t divisor, uint8_t *out) {
@@ -113,7 +111,8 @@ static void sum_columns(const uint32_t *row, span columns, uint64_t divisor, uin
   for (const uint32_t *at = first + CHANNELS; at < last; at += CHANNELS)
     for (size_t c = 0; c < CHANNELS; c++) sum[c] += at[c];
   for (size_t c = 0; c < CHANNELS; c++) {
-    uint64_t all = sum[c] * columns.between + (uint64_t)first[c] * columns.at_first + (uint64_t)last[c] * columns.at_last;
+    uint64_t all =
+        sum[c] * columns.between + (uint64_t)first[c] * columns.at_first + (uint64_t)last[c] * columns.at_last;
     out[c] = (uint8_t)((all + divisor / 2) / divisor);
   }
 }
@@ -143,6 +142,7 @@ done:
 /* ---- decoding and encoding ---- */
 
 #ifdef HEM_HAVE_VIPS
+#include <pthread.h>
 #include <vips/vips.h>
 
 /* What a photo may claim before a byte of it is decoded: 100 megapixels are 300 MB here. */
@@ -183,9 +183,7 @@ static hem_status need_vips(hem_error *err) {
 
 static bool is_jpeg(const uint8_t *bytes, size_t size) { return size >= 3 && !memcmp(bytes, "\xFF\xD8\xFF", 3); }
 
-static bool is_png(const uint8_t *bytes, size_t size) {
-  return size >= 8 && !memcmp(bytes, "\x89PNG\r\n\x1A\n", 8);
-}
+static bool is_png(const uint8_t *bytes, size_t size) { return size >= 8 && !memcmp(bytes, "\x89PNG\r\n\x1A\n", 8); }
 
 static bool is_webp(const uint8_t *bytes, size_t size) {
   return size >= 12 && !memcmp(bytes, "RIFF", 4) && !memcmp(bytes + 8, "WEBP", 4);
@@ -225,7 +223,7 @@ static hem_status open_photo(const uint8_t *bytes, size_t size, const char *name
                      name);
   VipsImage *image = NULL;
   if (known->load((void *)(uintptr_t)bytes, size, &image, "access", VIPS_ACCESS_SEQUENTIAL, "fail_on",
-                   VIPS_FAIL_ON_WARNING, NULL))
+                  VIPS_FAIL_ON_WARNING, NULL))
     return fail_vips(HEM_ECORRUPT, name, "damaged photo; fetch it again", err);
   if (image->Xsize > DECODE_SIDE_MAX || image->Ysize > DECODE_SIDE_MAX ||
       (int64_t)image->Xsize * image->Ysize > DECODE_PIXELS_MAX) {

@@ -180,7 +180,7 @@ static hem_status embed(ingest *in, batch *b, hem_error *err) {
     embedding e = {.in = in, .b = b, .first = first};
     status = hem__parallel_for(count, in->threads, embed_one, &e, err);
     if (!status)
-      status = hem__report(&in->options.progress, "ingest", in->listed - b->count + first + count, in->source->count,
+      status = hem__progress_report(&in->options.progress, "ingest", in->listed - b->count + first + count, in->source->count,
                            "photos", err);
   }
   return status;

@@ -105,20 +105,24 @@ START_TEST(a_flat_photo_stays_flat_at_any_size) {
 }
 END_TEST
 
-START_TEST(the_largest_side_does_not_overflow) {
-  hem__image photo = {0};
-  ck_ok(hem__image_new(65535, 1, &photo, err));
-  memset(photo.at, 255, 65535 * 3);
-  hem__image out = stretch(&photo, 1, 65535);
-  for (size_t i = 0; i < 65535 * 3; i++) ck_assert_uint_eq(out.at[i], 255);
-  hem__image_clear(&photo);
-  hem__image_clear(&out);
+/* The sums are largest where one axis shrinks from, or grows to, as far as it can. */
+START_TEST(the_largest_sides_do_not_overflow) {
+  static const size_t cases[][4] = {{65535, 1, 1, 300}, {300, 1, 1, 65535}, {1, 65535, 300, 1}, {1, 300, 65535, 1}};
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    hem__image photo = {0};
+    ck_ok(hem__image_new(cases[i][0], cases[i][1], &photo, err));
+    memset(photo.at, 255, photo.width * photo.height * 3);
+    hem__image out = stretch(&photo, cases[i][2], cases[i][3]);
+    for (size_t j = 0; j < out.width * out.height * 3; j++) ck_assert_uint_eq(out.at[j], 255);
+    hem__image_clear(&photo);
+    hem__image_clear(&out);
+  }
 }
 END_TEST
 
 #define ALWAYS                                                                                                         \
   sides_are_checked, boxes_are_cut_at_the_edges, stretching_equals_opencv, stretching_to_its_own_size_changes_nothing, \
-      a_flat_photo_stays_flat_at_any_size, the_largest_side_does_not_overflow
+      a_flat_photo_stays_flat_at_any_size, the_largest_sides_do_not_overflow
 
 /* ---- with libvips ---- */
 

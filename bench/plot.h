@@ -1,0 +1,35 @@
+/* Plots, drawn by gnuplot, which no other file runs. Names may hold anything: they are shown, never executed. */
+#ifndef HEM_BENCH_PLOT_H
+#define HEM_BENCH_PLOT_H
+
+#include "base/status.h"
+
+typedef enum hem__plot_kind {
+  HEM__PLOT_BARS,  /* from zero */
+  HEM__PLOT_DOTS,  /* for values too near to each other for bars: the axis need not start at zero */
+  HEM__PLOT_CURVES /* against hem__plot.at, by its logarithm */
+} hem__plot_kind;
+
+typedef struct hem__plot_point {
+  double value, low, high; /* value NAN: not there */
+} hem__plot_point;
+
+/* All borrowed. */
+typedef struct hem__plot {
+  hem__plot_kind kind;
+  const char *across, *up;   /* what the axes show; NULL: nothing */
+  const char *const *groups; /* side by side; not for curves */
+  const double *at;          /* curves only: over 0, ascending */
+  size_t group_count;        /* of groups, or of at */
+  const char *const *series;
+  size_t series_count;
+  const hem__plot_point *points; /* group by group: group_count x series_count */
+  bool percent;                  /* no value lies above 100 */
+  bool chance;                   /* the last series is what luck reaches: grey, without intervals */
+} hem__plot;
+
+/* An SVG document, freed with free(). Takes at most a minute.
+ * Errors: EUNSUPPORTED (gnuplot is not there, or too old), EIO (it failed or hung), ENOMEM. */
+hem_status hem__plot_draw(const hem__plot *plot, char **svg, hem_error *err);
+
+#endif

@@ -1,0 +1,40 @@
+/* What the subcommands share. Only this layer prints: results on stdout, everything else on stderr. */
+#ifndef HEM_CLI_CLI_H
+#define HEM_CLI_CLI_H
+
+#include <argp.h>
+#include <stdio.h>
+
+#include "base/memory.h"
+
+enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_REJECTED = 3 };
+
+typedef struct cli_command {
+  const char *name, *summary;
+  int (*run)(int argc, char **argv); /* argv[0]: "hemline NAME" */
+} cli_command;
+
+int cli_ingest(int argc, char **argv);
+int cli_index(int argc, char **argv);
+int cli_query(int argc, char **argv);
+int cli_evaluate(int argc, char **argv);
+int cli_info(int argc, char **argv);
+int cli_verify(int argc, char **argv);
+int cli_demo(int argc, char **argv);
+
+/* Prints "hemline: <message>" and returns EXIT_FAILED. */
+int cli_fail(const hem_error *err);
+
+/* A progress bar with rate and time left on a terminal; a line now and then elsewhere. `quiet`: neither. */
+hem_progress cli_progress(bool quiet);
+/* Ends a line that a bar left open. */
+void cli_progress_end(void);
+
+/* "24,000", in one of a few static buffers. */
+const char *cli_count(uint64_t n);
+/* A whole number of an option, or argp's usage error. */
+unsigned long cli_number(struct argp_state *state, const char *text, const char *option, unsigned long limit);
+/* Prints a JSON value and a line end on stdout, and releases it. `value` is a json_t. Returns an exit code. */
+int cli_print_json(void *value);
+
+#endif

@@ -1,0 +1,230 @@
+/* hemline evaluate: top-k accuracy of a catalogue's features, or recall of a store's indices. */
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "bench/recall.h"
+#include "cli/cli.h"
+
+enum { OPT_SPACE = 256, OPT_REPORT, OPT_JSON, OPT_MATCH, OPT_QUERIES, OPT_THREADS, OPT_CATALOG, OPT_QSPLIT, OPT_GSPLIT };
+
+typedef struct evaluate_arguments {
+  const char *path, *space, *report, *catalog;
+  hem__accuracy_options accuracy;
+  hem__recall_options recall;
+  bool json, quiet;
+} evaluate_arguments;
+
+static const char doc[] =
+    "For a CATALOG: top-k accuracy, how often one of the k nearest shop photos shows the query's product, for each "
+    "feature alone and all concatenated, by L1, L2 and cosine, each query within its own category. Queries are the "
+    "consumer photos; without any, each shop photo is asked for the others.\n"
+    "For a STORE: recall@k of its indices against an exact scan, and the time of a query.\v"
+    "Intervals are 95%: Wilson's for accuracy, a bootstrap over queries for recall. \"chance\" is what a random order "
+    "would reach.\n\n"
+    "Examples:\n"
+    "  hemline evaluate shop.h5 --report accuracy.html\n"
+    "  hemline evaluate shop.h5 --space pixels --match label --json\n"
+    "  hemline evaluate shop.store -k 100";
+
+static const struct argp_option options[] = {
+    {"space", OPT_SPACE, "NAME", 0, "Embedding space (default: the only one)", 0},
+    {"report", OPT_REPORT, "FILE.html", 0, "Draw it", 0},
+    {"match", OPT_MATCH, "WHAT", 0, "Right means: same item, or same label (default: item, where items have pairs)", 0},
+    {"queries", OPT_QUERIES, "N", 0, "At most N queries a category, evenly spread", 0},
+    {"query-split", OPT_QSPLIT, "SPLIT", 0, "Only queries of train, validation, test or none", 0},
+    {"gallery-split", OPT_GSPLIT, "SPLIT", 0, "Only shop photos of that split", 0},
+    {"k", 'k', "N", 0, "For a store: recall@N (default: 10)", 0},
+    {"catalog", OPT_CATALOG, "FILE", 0, "For a store: where its catalogue is now", 0},
+    {"threads", OPT_THREADS, "N", 0, "Threads (default: one for each core)", 0},
+    {"json", OPT_JSON, NULL, 0, "Answer as JSON", 0},
+    {"quiet", 'q', NULL, 0, "No progress", 0},
+    {0}};
+
+static int parse_split(struct argp_state *state, const char *text) {
+  for (uint8_t i = 0; i < 4; i++)
+    if (!strcmp(text, hem__split_name(i))) return i;
+  argp_error(state, "no split '%s': there are train, validation, test and none", text);
+  return -1;
+}
+
+static hem__match parse_match(struct argp_state *state, const char *text) {
+  if (!strcmp(text, "item")) return HEM__MATCH_ITEM;
+  if (!strcmp(text, "label")) return HEM__MATCH_LABEL;
+  argp_error(state, "--match wants item or label, not '%s'", text);
+  return HEM__MATCH_AUTO;
+}
+
+static error_t parse(int key, char *text, struct argp_state *state) {
+  evaluate_arguments *a = state->input;
+  switch (key) {
+    case OPT_SPACE: a->space = text; break;
+    case OPT_REPORT: a->report = text; break;
+    case OPT_CATALOG: a->catalog = text; break;
+    case OPT_JSON: a->json = true; break;
+    case 'q': a->quiet = true; break;
+    case OPT_MATCH: a->accuracy.match = parse_match(state, text); break;
+    case OPT_QSPLIT: a->accuracy.query_split = parse_split(state, text); break;
+    case OPT_GSPLIT: a->accuracy.gallery_split = parse_split(state, text); break;
+    case OPT_THREADS: a->accuracy.threads = cli_number(state, text, "--threads", 1024); break;
+    case OPT_QUERIES:
+      a->accuracy.query_limit = a->recall.query_limit = cli_number(state, text, "--queries", 1000000000);
+      break;
+    case 'k': a->recall.k = cli_number(state, text, "-k", 100000); break;
+    case ARGP_KEY_ARG:
+      if (a->path) argp_error(state, "one catalogue or store, please: '%s' is too many", text);
+      a->path = text;
+      break;
+    case ARGP_KEY_END:
+      if (!a->path) argp_error(state, "name a CATALOG or a STORE");
+      break;
+    default: return ARGP_ERR_UNKNOWN;
+  }
+  return 0;
+}
+
+/* ---- accuracy of a catalogue ----------------------------------------------------------------------------------------- */
+
+static json_t *accuracy_to_json(const hem__accuracy_row *row) {
+  json_t *cuts = json_array();
+  for (size_t i = 0; i < HEM__CUTS; i++) {
+    double low, high;
+    hem__wilson(row->right[i], row->queries, &low, &high);
+    double rate = row->queries ? (double)row->right[i] / (double)row->queries : 0;
+    json_array_append_new(cuts, json_pack("{s:I, s:I, s:f, s:f, s:f, s:f}", "k", (json_int_t)hem__cuts[i], "right",
+                                          (json_int_t)row->right[i], "accuracy", rate, "low", low, "high", high, "chance",
+                                          row->chance[i]));
+  }
+  return json_pack("{s:s, s:s, s:s, s:I, s:I, s:I, s:o}", "category", row->category, "approach", row->approach, "distance",
+                   hem_distance_name(row->distance), "queries", (json_int_t)row->queries, "queries_without_a_right_photo",
+                   (json_int_t)row->without, "gallery", (json_int_t)row->gallery, "top", cuts);
+}
+
+static int print_accuracy_json(const hem__accuracy *accuracy) {
+  json_t *rows = json_array();
+  for (size_t i = 0; i < accuracy->row_count; i++) json_array_append_new(rows, accuracy_to_json(&accuracy->rows[i]));
+  return cli_print_json(json_pack("{s:s, s:b, s:o}", "right_means", accuracy->by_label ? "same label" : "same item",
+                                  "leave_one_out", accuracy->leave_one_out, "rows", rows));
+}
+
+static void print_accuracy_row(const hem__accuracy_row *row) {
+  printf("%-12s %-22s %-7s %9s %9s", row->category, row->approach, hem_distance_name(row->distance),
+         cli_count(row->queries), cli_count(row->gallery));
+  for (size_t i = 0; i < HEM__CUTS; i++) printf(" %6.2f", row->queries ? 100.0 * (double)row->right[i] / (double)row->queries : 0);
+  double low, high;
+  hem__wilson(row->right[3], row->queries, &low, &high);
+  printf("   %6.2f-%6.2f %7.2f\n", 100 * low, 100 * high, 100 * row->chance[3]);
+}
+
+static void print_accuracy(const hem__accuracy *accuracy) {
+  printf("Top-k accuracy, %%: right means same %s%s\n\n", accuracy->by_label ? "label" : "item",
+         accuracy->leave_one_out ? "; each shop photo asked for the others" : "");
+  printf("%-12s %-22s %-7s %9s %9s", "category", "approach", "dist", "queries", "gallery");
+  for (size_t i = 0; i < HEM__CUTS; i++) {
+    char name[16];
+    snprintf(name, sizeof name, "top-%zu", hem__cuts[i]);
+    printf(" %6s", name);
+  }
+  printf("   %13s %7s\n", "top-20 95%", "chance");
+  for (size_t i = 0; i < accuracy->row_count; i++) {
+    if (i && strcmp(accuracy->rows[i].category, accuracy->rows[i - 1].category) != 0) putchar('\n');
+    print_accuracy_row(&accuracy->rows[i]);
+  }
+}
+
+static hem_status open_space(const evaluate_arguments *a, hem__catalog **catalog, size_t *space, hem_error *err) {
+  hem_status status = hem__catalog_open(a->path, catalog, err);
+  return status ? status : hem__catalog_find_space(*catalog, a->space, space, err);
+}
+
+static int evaluate_catalog(evaluate_arguments *a) {
+  hem__catalog *catalog = NULL;
+  hem__accuracy accuracy = {0};
+  hem_error err;
+  hem_status status = open_space(a, &catalog, &a->accuracy.space, &err);
+  if (!status) status = hem__accuracy_measure(catalog, &a->accuracy, &accuracy, &err);
+  int code = EXIT_DONE;
+  if (!status) {
+    cli_progress_end();
+    if (a->json) {
+      code = print_accuracy_json(&accuracy);
+    } else {
+      print_accuracy(&accuracy);
+    }
+  }
+  if (!status && a->report) {
+    hem__report report = {.title = "Hemline: top-k accuracy", .summary = a->path, .accuracy = &accuracy};
+    status = hem__report_write(&report, a->report, &err);
+    if (!status) fprintf(stderr, "report: %s\n", a->report);
+  }
+  if (status) code = cli_fail(&err);
+  hem__accuracy_clear(&accuracy);
+  hem__catalog_close(catalog);
+  return code;
+}
+
+/* ---- recall of a store --------------------------------------------------------------------------------------------------- */
+
+static int print_recall_json(const hem__recall_row *rows, size_t count) {
+  json_t *list = json_array();
+  for (size_t i = 0; i < count; i++)
+    json_array_append_new(
+        list, json_pack("{s:s, s:s, s:I, s:I, s:I, s:f, s:f, s:f, s:f, s:f}", "category", rows[i].category, "kind",
+                        rows[i].kind, "k", (json_int_t)rows[i].k, "queries", (json_int_t)rows[i].queries, "gallery",
+                        (json_int_t)rows[i].gallery, "recall", rows[i].recall, "low", rows[i].low, "high", rows[i].high,
+                        "median_us", rows[i].median_us, "p99_us", rows[i].p99_us));
+  return cli_print_json(list);
+}
+
+static void print_recall(const hem__recall_row *rows, size_t count) {
+  printf("Recall@%zu against an exact scan, and the time of one query on one thread\n\n", count ? rows[0].k : 0);
+  printf("%-16s %-9s %9s %9s %8s %16s %11s %11s\n", "category", "kind", "queries", "gallery", "recall", "95%", "median us",
+         "p99 us");
+  for (size_t i = 0; i < count; i++)
+    printf("%-16s %-9s %9s %9s %8.4f  %7.4f-%7.4f %11.1f %11.1f\n", rows[i].category, rows[i].kind,
+           cli_count(rows[i].queries), cli_count(rows[i].gallery), rows[i].recall, rows[i].low, rows[i].high,
+           rows[i].median_us, rows[i].p99_us);
+}
+
+static int evaluate_store(evaluate_arguments *a) {
+  hem_engine *engine = NULL;
+  hem__catalog *catalog = NULL;
+  hem__recall_row *rows = NULL;
+  size_t count = 0;
+  hem_engine_info info;
+  hem_error err;
+  hem_status status = hem_engine_open(a->path, NULL, &engine, &err);
+  if (!status) {
+    hem_engine_info_get(engine, &info);
+    status = hem__catalog_open(a->catalog ? a->catalog : info.catalog, &catalog, &err);
+  }
+  if (!status) status = hem__recall_measure(engine, catalog, &a->recall, &rows, &count, &err);
+  int code = EXIT_DONE;
+  if (!status) {
+    cli_progress_end();
+    if (a->json) {
+      code = print_recall_json(rows, count);
+    } else {
+      print_recall(rows, count);
+    }
+  }
+  if (!status && a->report) {
+    hem__report report = {.title = "Hemline: recall", .summary = a->path, .recall = rows, .recall_count = count};
+    status = hem__report_write(&report, a->report, &err);
+  }
+  if (status) code = cli_fail(&err);
+  free(rows);
+  hem__catalog_close(catalog);
+  hem_engine_close(engine);
+  return code;
+}
+
+int cli_evaluate(int argc, char **argv) {
+  static const struct argp argp = {.options = options, .parser = parse, .args_doc = "CATALOG|STORE", .doc = doc};
+  evaluate_arguments a = {.accuracy = {.query_split = -1, .gallery_split = -1}};
+  struct stat st;
+  argp_parse(&argp, argc, argv, 0, NULL, &a);
+  a.accuracy.progress = a.recall.progress = cli_progress(a.quiet);
+  return stat(a.path, &st) == 0 && S_ISDIR(st.st_mode) ? evaluate_store(&a) : evaluate_catalog(&a);
+}

@@ -1,0 +1,61 @@
+/* The command: finds the subcommand and hands over. */
+#include <string.h>
+#include <unistd.h>
+
+#include "cli/cli.h"
+
+static const cli_command commands[] = {
+    {"demo", "the whole path on 70,000 real garments, with a report to look at", cli_demo},
+    {"ingest", "photos into a catalogue of embeddings", cli_ingest},
+    {"index", "a catalogue into an index for each category", cli_index},
+    {"query", "a photo, vector or row into the nearest items", cli_query},
+    {"evaluate", "top-k accuracy of a catalogue's features; recall of a store's indices", cli_evaluate},
+    {"info", "what is in a catalogue or store", cli_info},
+    {"verify", "check every checksum of a catalogue or store", cli_verify},
+};
+enum { COMMANDS = sizeof commands / sizeof *commands };
+
+static void print_help(FILE *out) {
+  fputs("Usage: hemline COMMAND [OPTION...]\n"
+        "Hemline finds, in a shop's catalogue, the garment in a customer's photo.\n\n",
+        out);
+  for (size_t i = 0; i < COMMANDS; i++) fprintf(out, "  %-10s %s\n", commands[i].name, commands[i].summary);
+  fputs("\nEach command explains itself: hemline COMMAND --help\n\n"
+        "Examples:\n"
+        "  hemline demo\n"
+        "  hemline ingest shop.h5 --manifest photos.tsv\n"
+        "  hemline index shop.h5 -o shop.store\n"
+        "  hemline query shop.store street.jpg -k 5\n\n"
+        "Exit status: 0 done, 1 could not do it, 2 wrong usage, 3 done with rejected inputs.\n",
+        out);
+}
+
+int main(int argc, char **argv) {
+  argp_err_exit_status = EXIT_USAGE;
+  if (argc < 2) {
+    print_help(stderr);
+    return EXIT_USAGE;
+  }
+  if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h") || !strcmp(argv[1], "help")) {
+    print_help(stdout);
+    return EXIT_DONE;
+  }
+  if (!strcmp(argv[1], "--version") || !strcmp(argv[1], "-V")) {
+    printf("hemline %s\n", hem_version());
+    return EXIT_DONE;
+  }
+  for (size_t i = 0; i < COMMANDS; i++) {
+    if (strcmp(argv[1], commands[i].name) != 0) continue;
+    char name[64];
+    snprintf(name, sizeof name, "hemline %s", commands[i].name);
+    argv[1] = name; /* what usage messages call themselves */
+    int code = commands[i].run(argc - 1, argv + 1);
+    if (fflush(stdout) != 0 || ferror(stdout)) {
+      fputs("hemline: cannot write to standard output\n", stderr);
+      return EXIT_FAILED;
+    }
+    return code;
+  }
+  fprintf(stderr, "hemline: no command '%s'; try 'hemline --help'\n", argv[1]);
+  return EXIT_USAGE;
+}

@@ -1,0 +1,80 @@
+/* hemline index: a catalogue into a generation of per-category indices. */
+#include "cli/cli.h"
+
+enum { OPT_KIND = 256, OPT_SPACE, OPT_EF, OPT_EFC, OPT_LINKS, OPT_NLIST, OPT_NPROBE, OPT_REFINE, OPT_THREADS, OPT_KEEP };
+
+typedef struct index_arguments {
+  hem_index_options options;
+  bool quiet;
+} index_arguments;
+
+static const char doc[] =
+    "Build an index for each category of CATALOG's shop photos and publish it as the current generation of STORE. "
+    "Programs that have the store open go on with the generation they opened.\v"
+    "Kinds: flat scans every photo and is exact; hnsw is a graph, the fastest at high recall; ivf visits nprobe "
+    "of nlist clusters; -sq8 and -pq keep compressed vectors and compute exact distances for the best of them. A "
+    "category of fewer than 1,000 photos is always flat.\n\n"
+    "Examples:\n"
+    "  hemline index shop.h5 -o shop.store\n"
+    "  hemline index shop.h5 -o shop.store --kind ivf-sq8 --distance cosine --nprobe 32";
+
+static const struct argp_option options[] = {
+    {"output", 'o', "STORE", 0, "Folder of generations, made if missing", 0},
+    {"space", OPT_SPACE, "NAME", 0, "Embedding space (default: the only one)", 0},
+    {"kind", OPT_KIND, "KIND", 0, "flat, hnsw, hnsw-sq8, ivf, ivf-sq8 or ivf-pq (default: hnsw)", 0},
+    {"distance", 'd', "NAME", 0, "l2, l1, cosine or ip (default: l2)", 0},
+    {"ef-search", OPT_EF, "N", 0, "hnsw: candidates kept while searching (default: 64)", 0},
+    {"ef-construction", OPT_EFC, "N", 0, "hnsw: candidates kept while building (default: 40)", 0},
+    {"links", OPT_LINKS, "N", 0, "hnsw: links of a photo, M (default: 32)", 0},
+    {"nlist", OPT_NLIST, "N", 0, "ivf: clusters (default: 4 sqrt(n); at most n/39)", 0},
+    {"nprobe", OPT_NPROBE, "N", 0, "ivf: clusters visited by a query", 0},
+    {"refine", OPT_REFINE, "N", 0, "-sq8, -pq: exact distances for N times k photos", 0},
+    {"threads", OPT_THREADS, "N", 0, "Categories built at once (default: one for each core)", 0},
+    {"keep", OPT_KEEP, "N", 0, "Older generations to keep (default: 2)", 0},
+    {"quiet", 'q', NULL, 0, "No progress", 0},
+    {0}};
+
+static error_t parse(int key, char *text, struct argp_state *state) {
+  index_arguments *a = state->input;
+  hem_index_options *o = &a->options;
+  hem_error err;
+  switch (key) {
+    case 'o': o->store = text; break;
+    case 'q': a->quiet = true; break;
+    case OPT_SPACE: o->space = text; break;
+    case OPT_KIND: o->kind = text; break;
+    case 'd':
+      if (hem_distance_parse(text, &o->distance, &err)) argp_error(state, "%s", err.message);
+      break;
+    case OPT_EF: o->ef_search = (uint32_t)cli_number(state, text, "--ef-search", 100000); break;
+    case OPT_EFC: o->ef_construction = (uint32_t)cli_number(state, text, "--ef-construction", 100000); break;
+    case OPT_LINKS: o->links = (uint32_t)cli_number(state, text, "--links", 1024); break;
+    case OPT_NLIST: o->nlist = (uint32_t)cli_number(state, text, "--nlist", 100000000); break;
+    case OPT_NPROBE: o->nprobe = (uint32_t)cli_number(state, text, "--nprobe", 100000000); break;
+    case OPT_REFINE: o->refine = (uint32_t)cli_number(state, text, "--refine", 10000); break;
+    case OPT_THREADS: o->threads = cli_number(state, text, "--threads", 1024); break;
+    case OPT_KEEP: o->keep = (uint32_t)cli_number(state, text, "--keep", 999999); break;
+    case ARGP_KEY_ARG:
+      if (o->catalog) argp_error(state, "one catalogue, please: '%s' is too many", text);
+      o->catalog = text;
+      break;
+    case ARGP_KEY_END:
+      if (!o->catalog) argp_error(state, "name the CATALOG to index");
+      if (!o->store) argp_error(state, "name the store: -o STORE");
+      break;
+    default: return ARGP_ERR_UNKNOWN;
+  }
+  return 0;
+}
+
+int cli_index(int argc, char **argv) {
+  static const struct argp argp = {.options = options, .parser = parse, .args_doc = "CATALOG -o STORE", .doc = doc};
+  index_arguments a = {.options = {.size = sizeof a.options}};
+  hem_error err;
+  argp_parse(&argp, argc, argv, 0, NULL, &a);
+  a.options.progress = cli_progress(a.quiet);
+  if (hem_index(&a.options, &err)) return cli_fail(&err);
+  cli_progress_end();
+  fprintf(stderr, "%s: published; look with 'hemline info %s'\n", a.options.store, a.options.store);
+  return EXIT_DONE;
+}

@@ -1,0 +1,246 @@
+/* hemline query: the nearest items to photos, a vector or a catalogue row. */
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/file.h"
+#include "cli/cli.h"
+#include "ingest/catalog.h"
+
+enum { OPT_ROW = 256, OPT_VECTOR, OPT_EXACT, OPT_JSON, OPT_PHOTOS, OPT_CATALOG };
+enum { CATEGORIES_MAX = 256, PHOTOS_MAX = 4096 };
+
+typedef struct query_arguments {
+  const char *store, *vector, *catalog;
+  const char *photos[PHOTOS_MAX];
+  size_t photo_count;
+  bool has_row, json;
+  uint64_t row;
+  const char *categories[CATEGORIES_MAX];
+  hem_search_options search;
+} query_arguments;
+
+/* One question: a vector and what to call it. */
+typedef struct question {
+  const char *name;
+  const float *vector;
+  size_t dim;
+} question;
+
+static const char doc[] =
+    "Find the items of STORE that are nearest to each PHOTO, to a vector, or to a row of the catalogue.\v"
+    "A vector file holds raw little-endian float32 values, one for each dimension ('-': standard input). A row that is "
+    "in the gallery itself is left out of its own answer.\n\n"
+    "Examples:\n"
+    "  hemline query shop.store street.jpg -k 5 --category dress\n"
+    "  hemline query shop.store --row 60000 --json\n"
+    "  hemline query shop.store --vector query.f32 --exact";
+
+static const struct argp_option options[] = {
+    {"row", OPT_ROW, "N", 0, "Query with row N of the catalogue the store was built from", 0},
+    {"vector", OPT_VECTOR, "FILE", 0, "Query with raw float32 values", 0},
+    {"k", 'k', "N", 0, "Items wanted (default: 20)", 0},
+    {"category", 'c', "NAME", 0, "Search this category; may be repeated (default: all, merged)", 0},
+    {"photos", OPT_PHOTOS, NULL, 0, "Rank photos, not items", 0},
+    {"exact", OPT_EXACT, NULL, 0, "Scan every photo instead of asking the index", 0},
+    {"catalog", OPT_CATALOG, "FILE", 0, "Where the catalogue is now (for --row)", 0},
+    {"json", OPT_JSON, NULL, 0, "Answer as JSON", 0},
+    {0}};
+
+static error_t parse(int key, char *text, struct argp_state *state) {
+  query_arguments *a = state->input;
+  switch (key) {
+    case OPT_ROW:
+      a->has_row = true;
+      a->row = cli_number(state, text, "--row", (unsigned long)INT64_MAX);
+      break;
+    case OPT_VECTOR: a->vector = text; break;
+    case OPT_CATALOG: a->catalog = text; break;
+    case OPT_EXACT: a->search.exact = true; break;
+    case OPT_PHOTOS: a->search.photos = true; break;
+    case OPT_JSON: a->json = true; break;
+    case 'k':
+      a->search.k = cli_number(state, text, "-k", 100000);
+      if (!a->search.k) argp_error(state, "-k wants at least 1");
+      break;
+    case 'c':
+      if (a->search.category_count == CATEGORIES_MAX) argp_error(state, "at most %d categories", CATEGORIES_MAX);
+      a->categories[a->search.category_count++] = text;
+      break;
+    case ARGP_KEY_ARG:
+      if (!a->store) {
+        a->store = text;
+      } else {
+        if (a->photo_count == PHOTOS_MAX) argp_error(state, "at most %d photos at once", PHOTOS_MAX);
+        a->photos[a->photo_count++] = text;
+      }
+      break;
+    case ARGP_KEY_END:
+      if (!a->store) argp_error(state, "name the STORE to search");
+      if ((a->photo_count > 0) + a->has_row + (a->vector != NULL) != 1)
+        argp_error(state, "query with photos, or --row, or --vector");
+      break;
+    default: return ARGP_ERR_UNKNOWN;
+  }
+  return 0;
+}
+
+/* ---- answers ------------------------------------------------------------------------------------------------------- */
+
+static json_t *hit_to_json(const hem_hit *hit, size_t rank) {
+  return json_pack("{s:I, s:s, s:s, s:s, s:s, s:I, s:f}", "rank", (json_int_t)rank, "item_id", hit->item_id, "category",
+                   hit->category, "label", hit->label, "path", hit->path, "row", (json_int_t)hit->row, "distance",
+                   (double)hit->distance);
+}
+
+static json_t *answer_to_json(const hem_engine_info *info, const char *name, const hem_answer *answer, double ms) {
+  json_t *hits = json_array();
+  for (size_t i = 0; i < answer->found; i++) json_array_append_new(hits, hit_to_json(&answer->hits[i], i + 1));
+  return json_pack("{s:s, s:s, s:s, s:s, s:f, s:I, s:I, s:s?, s:I, s:I, s:I, s:o}", "query", name, "generation",
+                   info->generation, "space", info->space, "distance", hem_distance_name(info->distance), "milliseconds",
+                   ms, "wanted", (json_int_t)answer->wanted, "found", (json_int_t)answer->found, "shortfall",
+                   answer->shortfall ? "the categories searched hold fewer" : NULL, "gallery_photos",
+                   (json_int_t)answer->gallery, "categories_searched", (json_int_t)answer->categories,
+                   "exact_fallbacks", (json_int_t)answer->fallbacks, "hits", hits);
+}
+
+static void print_answer(const hem_engine_info *info, const char *name, const hem_answer *answer, double ms) {
+  printf("%s\n", name);
+  for (size_t i = 0; i < answer->found; i++) {
+    const hem_hit *hit = &answer->hits[i];
+    printf("%4zu  %12.6g  %-20s  %-10s %-12s %s\n", i + 1, (double)hit->distance, hit->item_id, hit->category, hit->label,
+           hit->path);
+  }
+  fprintf(stderr, "%zu of %zu %s%s, %s photos in %zu categor%s, %s distance, %.2f ms, generation %s\n", answer->found,
+          answer->wanted, "wanted", answer->shortfall ? " (the categories searched hold no more)" : "",
+          cli_count(answer->gallery), answer->categories, answer->categories == 1 ? "y" : "ies",
+          hem_distance_name(info->distance), ms, info->generation);
+}
+
+static hem_status ask(hem_searcher *searcher, const hem_engine *engine, const query_arguments *a, const question *q,
+                      json_t *answers, hem_error *err) {
+  struct timespec from, to;
+  hem_answer answer;
+  hem_engine_info info;
+  clock_gettime(CLOCK_MONOTONIC, &from);
+  hem_status status = hem_search(searcher, q->vector, q->dim, &a->search, &answer, err);
+  clock_gettime(CLOCK_MONOTONIC, &to);
+  if (status) return status;
+  double ms = (double)(to.tv_sec - from.tv_sec) * 1e3 + (double)(to.tv_nsec - from.tv_nsec) / 1e6;
+  hem_engine_info_get(engine, &info);
+  if (a->json) {
+    json_array_append_new(answers, answer_to_json(&info, q->name, &answer, ms));
+  } else {
+    print_answer(&info, q->name, &answer, ms);
+  }
+  return HEM_OK;
+}
+
+/* ---- questions ------------------------------------------------------------------------------------------------------ */
+
+typedef struct session {
+  query_arguments *a;
+  hem_engine *engine;
+  hem_searcher *searcher;
+  hem_engine_info info;
+  json_t *answers;
+  bool rejected; /* a photo could not be read */
+} session;
+
+static hem_status ask_row(session *s, hem_error *err) {
+  hem__catalog *catalog = NULL;
+  size_t space;
+  const char *path = s->a->catalog ? s->a->catalog : s->info.catalog;
+  hem_status status = hem__catalog_open(path, &catalog, err);
+  if (!status) status = hem__catalog_find_space(catalog, s->info.space, &space, err);
+  if (status) goto exit;
+  hem__matrix vectors = hem__catalog_matrix(catalog, space);
+  if (strcmp(hem__catalog_space(catalog, space)->hash, s->info.space_hash) != 0) {
+    status = hem__fail(err, HEM_EMISMATCH, "%s was embedded otherwise than the store: index it again", path);
+  } else if (s->a->row >= vectors.rows) {
+    status = hem__fail(err, HEM_ENOTFOUND, "%s has no row %llu: its rows are 0 to %zu", path,
+                       (unsigned long long)s->a->row, vectors.rows - 1);
+  }
+  if (!status) status = hem__catalog_check(catalog, space, s->a->row, 1, err);
+  if (status) goto exit;
+  question q = {.name = hem__catalog_photos(catalog)->at[s->a->row].path,
+                .vector = hem__row(vectors, s->a->row),
+                .dim = vectors.dim};
+  s->a->search.leave_out = true;
+  s->a->search.leave_out_row = s->a->row;
+  status = ask(s->searcher, s->engine, s->a, &q, s->answers, err);
+exit:
+  hem__catalog_close(catalog);
+  return status;
+}
+
+static hem_status ask_vector(session *s, hem_error *err) {
+  float *values = NULL;
+  FILE *file = !strcmp(s->a->vector, "-") ? stdin : fopen(s->a->vector, "rb");
+  if (!file) return hem__fail_errno(err, "cannot open %s", s->a->vector);
+  hem_status status = hem__alloc(s->info.dim + 1, sizeof *values, "a vector", &values, err);
+  if (!status) {
+    size_t bytes = fread(values, 1, (s->info.dim + 1) * sizeof *values, file);
+    if (bytes != s->info.dim * sizeof *values)
+      status = hem__fail(err, HEM_EMISMATCH, "%s holds %s%zu bytes; this store's vectors are %zu float32 values, %zu bytes",
+                         s->a->vector, bytes > s->info.dim * sizeof *values ? "at least " : "", bytes, s->info.dim,
+                         s->info.dim * sizeof *values);
+  }
+  question q = {.name = s->a->vector, .vector = values, .dim = s->info.dim};
+  if (!status) status = ask(s->searcher, s->engine, s->a, &q, s->answers, err);
+  if (file != stdin) fclose(file);
+  free(values);
+  return status;
+}
+
+/* A photo that cannot be read is named, and the others are answered. */
+static hem_status ask_photos(session *s, hem_error *err) {
+  hem_embedder *embedder = NULL;
+  float *vector = NULL;
+  hem_status status = hem_embedder_new(s->info.features, &embedder, err);
+  if (!status && strcmp(hem_embedder_hash(embedder), s->info.space_hash) != 0)
+    status = hem__fail(err, HEM_EMISMATCH, "this Hemline computes '%s' otherwise than the store's: ingest and index again",
+                       s->info.features);
+  if (!status) status = hem__alloc(s->info.dim, sizeof *vector, "a vector", &vector, err);
+  for (size_t i = 0; i < s->a->photo_count && !status; i++) {
+    question q = {.name = s->a->photos[i], .vector = vector, .dim = s->info.dim};
+    hem_error why;
+    if (hem_embedder_photo(embedder, q.name, vector, &why)) {
+      cli_fail(&why);
+      s->rejected = true;
+    } else {
+      status = ask(s->searcher, s->engine, s->a, &q, s->answers, err);
+    }
+  }
+  free(vector);
+  hem_embedder_free(embedder);
+  return status;
+}
+
+int cli_query(int argc, char **argv) {
+  static const struct argp argp = {
+      .options = options, .parser = parse, .args_doc = "STORE PHOTO...\nSTORE --row N\nSTORE --vector FILE", .doc = doc};
+  static query_arguments a = {.search = {.size = sizeof a.search}};
+  session s = {.a = &a};
+  hem_error err;
+  argp_parse(&argp, argc, argv, 0, NULL, &a);
+  a.search.categories = a.categories;
+  hem_engine_options open = {.size = sizeof open, .categories = a.categories, .category_count = a.search.category_count};
+  hem_status status = hem_engine_open(a.store, &open, &s.engine, &err);
+  if (!status) status = hem_searcher_new(s.engine, &s.searcher, &err);
+  if (!status) {
+    hem_engine_info_get(s.engine, &s.info);
+    s.answers = json_array();
+    status = a.has_row ? ask_row(&s, &err) : a.vector ? ask_vector(&s, &err) : ask_photos(&s, &err);
+  }
+  int code = status ? cli_fail(&err) : s.rejected ? EXIT_REJECTED : EXIT_DONE;
+  if (!status && a.json) {
+    int printed = cli_print_json(json_incref(s.answers));
+    if (printed) code = printed;
+  }
+  json_decref(s.answers);
+  hem_searcher_free(s.searcher);
+  hem_engine_close(s.engine);
+  return code;
+}
