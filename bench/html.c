@@ -6,6 +6,8 @@
 #include <string.h>
 
 #define REPLACEMENT 0xFFFD
+#define PICTURE_MAX 256 /* pixels a side: twice what is shown, for fine screens */
+#define TINY 64         /* smaller photos are enlarged with hard edges */
 
 /* ---- writing ---- */
 
@@ -92,6 +94,39 @@ void hem__html_base64(hem__html *page, const void *bytes, size_t size) {
   }
 }
 
+/* ---- pictures ---- */
+
+/* No larger than the page shows it: whole photos would make a page of many megabytes. */
+static hem_status encode(const hem__image *image, uint8_t **png, size_t *size, hem_error *err) {
+  size_t side = hem__max(image->width, image->height);
+  if (side <= PICTURE_MAX) return hem__image_png(image, png, size, err);
+  hem__image small = {0};
+  hem_status status = hem__image_resize(image, hem__max(1, image->width * PICTURE_MAX / side),
+                                        hem__max(1, image->height * PICTURE_MAX / side), &small, err);
+  if (!status) status = hem__image_png(&small, png, size, err);
+  hem__image_clear(&small);
+  return status;
+}
+
+void hem__html_picture(hem__html *page, const hem__image *image) {
+  uint8_t *png = NULL;
+  size_t size = 0;
+  hem_error why = {0};
+  if (page->status) return;
+  hem_status status = encode(image, &png, &size, &why);
+  if (status == HEM_EUNSUPPORTED) {
+    hem__html_put(page, "<div class=\"none\">no picture: built without libvips</div>");
+  } else if (status) {
+    page->status = hem__fail(page->err, status, "%s", why.message);
+  } else {
+    bool tiny = hem__max(image->width, image->height) < TINY;
+    hem__html_print(page, "<img%s alt=\"\" src=\"data:image/png;base64,", tiny ? " class=\"tiny\"" : "");
+    hem__html_base64(page, png, size);
+    hem__html_put(page, "\"/>");
+  }
+  free(png);
+}
+
 /* ---- the page around the content ---- */
 
 /* One string a subject: the C standard promises no more than 4,095 characters in one. */
@@ -111,7 +146,7 @@ static const char *const style[] = {
     "h1{font-size:clamp(1.8rem,4.5vw,2.9rem);line-height:1.1;letter-spacing:-.025em;margin:0 0 .75rem;"
     "text-wrap:balance}\n"
     "h2{font-size:1.5rem;line-height:1.2;letter-spacing:-.015em;margin:0 0 .5rem}\n"
-    "h3{font-size:1rem;margin:0}\n"
+    "h3{font-size:1rem;margin:0;color:var(--ink)}\n"
     "p{margin:0 0 1rem;max-width:68ch;text-wrap:pretty}\n"
     ".lead{font-size:1.125rem;color:var(--muted);white-space:pre-line}\n"
     ".muted,small,figcaption{color:var(--muted)}\n"
@@ -132,9 +167,8 @@ static const char *const style[] = {
     ".unit{font-size:.55em;font-weight:500;letter-spacing:0;margin-left:.12em;color:var(--muted)}\n"
     ".card{margin:1.25rem 0;overflow:hidden}\n"
     ".card>figcaption,.card>summary,.card>header{padding:.875rem 1.25rem}\n"
-    ".plot .wide{padding:1rem .5rem 0}\n"
+    ".plot .wide{padding:0 .5rem .5rem}\n"
     ".plot img{display:block;width:100%;min-width:44rem;height:auto}\n"
-    ".plot figcaption strong{display:block;color:var(--ink);font-size:1rem}\n"
     ".wide{overflow-x:auto}\n",
     /* tables */
     "table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums;overflow-wrap:normal}\n"

@@ -4,7 +4,7 @@
 #define HEM_BENCH_HTML_H
 
 #include "base/file.h"
-#include "base/memory.h"
+#include "ingest/image.h"
 
 /* All borrowed. After the first failure every call does nothing, so that a page is written without a test a line. */
 typedef struct hem__html {
@@ -23,6 +23,8 @@ __attribute__((format(printf, 2, 3))) void hem__html_print(hem__html *page, cons
 void hem__html_text(hem__html *page, const char *text);
 void hem__html_count(hem__html *page, size_t count); /* 12,345 */
 void hem__html_base64(hem__html *page, const void *bytes, size_t size);
+/* The photo as a part of the page, small; what it shows is for a caption to say. */
+void hem__html_picture(hem__html *page, const hem__image *image);
 
 /* The character at `text`, which does not end there, and how many bytes it takes. U+FFFD for bytes that are not UTF-8
  * and for what XML forbids. */

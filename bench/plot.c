@@ -105,28 +105,31 @@ static void put_data(FILE *script, const hem__plot *plot, size_t series) {
   fputs("END\n", script);
 }
 
+/* Intervals are bands around curves, and lines above bars and behind dots. */
+static void put_intervals(FILE *script, const hem__plot *plot, size_t series, const char *colour) {
+  if (plot->kind == HEM__PLOT_CURVES)
+    fprintf(script, "$s%zu using 1:3:4 with filledcurves fs transparent solid 0.13 noborder lc rgb '%s' notitle, ",
+            series, colour);
+  else
+    fprintf(script, "$s%zu using 1:3:(0):($4-$3) with vectors nohead lw 1.2 lc rgb '%s' notitle, ", series,
+            plot->kind == HEM__PLOT_BARS ? "#333333" : colour);
+}
+
 static void put_series(FILE *script, const hem__plot *plot, size_t series) {
   static const char *const colours[] = {"#2f6db5", "#e08214", "#2a9d74", "#a64d9c", "#c9a800", "#4bb3c9", "#c4473a"};
-  enum { COLOURS = sizeof colours / sizeof *colours };
   static const char *const styles[] = {[HEM__PLOT_BARS] = "boxes fs solid noborder",
-                                       [HEM__PLOT_DOTS] = "points ps 0.9",
+                                       [HEM__PLOT_DOTS] = "points ps 0.8",
                                        [HEM__PLOT_CURVES] = "linespoints lw 2 ps 0.6"};
   bool chance = plot->chance && series + 1 == plot->series_count;
-  const char *colour = chance ? "#8c8c8c" : colours[series % COLOURS];
-  const char *form = chance && plot->kind == HEM__PLOT_CURVES ? "lines lw 2 dt 2" : styles[plot->kind];
-  const char *separator = series ? ", " : "plot ";
-  if (!chance && plot->kind == HEM__PLOT_CURVES) {
-    fprintf(script, "%s$s%zu using 1:3:4 with filledcurves fs transparent solid 0.13 noborder lc rgb '%s' notitle",
-            separator, series, colour);
-    separator = ", ";
-  }
-  fprintf(script, "%s$s%zu using 1:2 with %s lc rgb '%s'", separator, series, form, colour);
-  if (plot->kind != HEM__PLOT_BARS && !chance) fprintf(script, " pt %zu", series / COLOURS + 5 + 2 * (series % 5));
+  const char *colour = chance ? "#8c8c8c" : colours[series % (sizeof colours / sizeof *colours)];
+  const char *style = chance && plot->kind == HEM__PLOT_CURVES ? "lines lw 2 dt 2" : styles[plot->kind];
+  if (!chance && plot->kind != HEM__PLOT_BARS) put_intervals(script, plot, series, colour);
+  fprintf(script, "$s%zu using 1:2 with %s lc rgb '%s'", series, style, colour);
+  if (!chance && plot->kind != HEM__PLOT_BARS) fprintf(script, " pt %zu", 5 + 2 * (series % 6));
   fputs(" title ", script);
   put_name(script, plot->series[series], false);
-  if (!chance && plot->kind != HEM__PLOT_CURVES)
-    fprintf(script, ", $s%zu using 1:2:3:4 with yerrorbars pt 0 lc rgb '%s' notitle", series,
-            plot->kind == HEM__PLOT_BARS ? "#333333" : colour);
+  fputs(", ", script);
+  if (!chance && plot->kind == HEM__PLOT_BARS) put_intervals(script, plot, series, colour);
 }
 
 static hem_status write_script(const hem__plot *plot, char **text, size_t *size, hem_error *err) {
@@ -136,8 +139,9 @@ static hem_status write_script(const hem__plot *plot, char **text, size_t *size,
   put_axis(script, plot);
   if (plot->kind != HEM__PLOT_CURVES) fprintf(script, "set boxwidth %g\n", 0.92 / (double)(plot->series_count + 1));
   for (size_t i = 0; i < plot->series_count; i++) put_data(script, plot, i);
+  fputs("plot ", script);
   for (size_t i = 0; i < plot->series_count; i++) put_series(script, plot, i);
-  fputc('\n', script);
+  fputs("NaN notitle\n", script); /* after the last comma */
   bool bad = ferror(script);
   return fclose(script) == 0 && !bad ? HEM_OK : hem__fail(err, HEM_ENOMEM, "no memory for a plot");
 }
