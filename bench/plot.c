@@ -60,7 +60,7 @@ static void put_frame(FILE *script, const hem__plot *plot) {
           "set terminal svg noenhanced size %zu,400 font 'sans-serif,13'\n"
           "set encoding utf8\n"
           "set border 1 lc rgb '#8c8c8c'\n"
-          "set tics nomirror scale 0\n"
+          "set tics nomirror scale 0 textcolor rgb '#555555'\n"
           "set grid ytics lt 1 lw 0.7 lc rgb '#d4d4d4'\n"
           "set key outside top left horizontal Left reverse samplen 1.5\n"
           "set yrange [%s:*%s]\n"
@@ -116,7 +116,7 @@ static void put_intervals(FILE *script, const hem__plot *plot, size_t series, co
 }
 
 static void put_series(FILE *script, const hem__plot *plot, size_t series) {
-  static const char *const colours[] = {"#2f6db5", "#e08214", "#2a9d74", "#a64d9c", "#c9a800", "#4bb3c9", "#c4473a"};
+  static const char *const colours[] = {"#3a78bf", "#d98324", "#2f9e77", "#ac58a0", "#c2503f", "#35a3b8", "#8f7440"};
   static const char *const styles[] = {[HEM__PLOT_BARS] = "boxes fs solid noborder",
                                        [HEM__PLOT_DOTS] = "points ps 0.8",
                                        [HEM__PLOT_CURVES] = "linespoints lw 2 ps 0.6"};

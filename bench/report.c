@@ -217,7 +217,7 @@ static void explain_accuracy(hem__html *page, const hem__accuracy *accuracy) {
   hem__html_put(page,
                 "<section>\n<h2>Accuracy</h2>\n"
                 "<p>Each query photo is compared with every shop photo of its category: the gallery. "
-                "<strong>Top-k accuracy</strong> is the share of queries with a right photo among the k nearest. "
+                "<strong>Top‑k accuracy</strong> is the share of queries with a right photo among the k nearest. "
                 "The smaller the gallery, the easier that is, so read it beside <strong>chance</strong>: what a random "
                 "order would reach. The small numbers are the <strong>95% interval</strong> (Wilson’s): where the true "
                 "share lies, judging from so many queries. Where two intervals overlap widely, neither is shown to be "
@@ -323,6 +323,7 @@ static void put_table(hem__html *page, const grid *g, const char *category, bool
 static void put_accuracy(hem__html *page, const grid *g) {
   char title[64], about[128];
   const char *distance = name_of(g->best->distance);
+  explain_accuracy(page, g->of);
   snprintf(title, sizeof title, "Top-%zu accuracy, by category and approach", hem__cuts[g->cut]);
   snprintf(about, sizeof about, "By %s, the best distance. The thin lines are 95%% intervals; grey is chance.",
            distance);

@@ -1,5 +1,5 @@
-/* The catalogue: photos, their embeddings, and what was rejected, in one HDF5 file. catalog.c is the only
- * user of HDF5.
+/* The catalogue: photos, their embeddings, and what was rejected, in one HDF5 file. catalog_*.c are the
+ * only users of HDF5.
  *
  * A catalogue file is written once, whole, aside; sealed (seal.h), synced and renamed; and never changed. A
  * segment is a small catalogue file. Growing a catalogue is sealing segments beside it and, at the end, one
@@ -9,7 +9,7 @@
  * the same pages. Their checksums (SHA-256 of every 4 MiB) are columns under the seal; hem__catalog_vectors
  * checks the blocks it hands out, each once.
  *
- * HDF5 is not thread-safe: one lock in catalog.c covers every call into it. */
+ * HDF5 is not thread-safe: one lock covers every call into it. */
 #ifndef HEM_INGEST_CATALOG_H
 #define HEM_INGEST_CATALOG_H
 
@@ -37,11 +37,20 @@ typedef struct hem__catalog_part {
   const hem__matrix *vectors; /* one matrix for each space; rows = photos->count */
 } hem__catalog_part;
 
-/* Seals the rows of all parts, in order, as one file at `path`; the rejections are those of `rejected` alone.
- * Replaces what was there, atomically. Errors: EIO (disk full), ENOMEM, EINVAL. */
-hem_status hem__catalog_seal(const char *path, const hem__space *spaces, size_t space_count,
-                             const hem__catalog_part *parts, size_t part_count, const hem__photos *rejected,
-                             const hem_progress *progress, hem_error *err);
+/* All that goes into one file. Borrowed. */
+typedef struct hem__catalog_content {
+  const hem__space *spaces;
+  size_t space_count;
+  const hem__catalog_part *parts; /* their rows, in order */
+  size_t part_count;
+  const hem__photos *rejected; /* its list of rejections; its photos are not looked at */
+  size_t threads;              /* for checksums; 0: one for each core */
+  hem_progress progress;
+} hem__catalog_content;
+
+/* Seals it as one file at `path`. Replaces what was there, atomically. Errors: EIO (disk full), ENOMEM, EINVAL,
+ * ECANCELED. */
+hem_status hem__catalog_seal(const char *path, const hem__catalog_content *content, hem_error *err);
 
 /* ---- reading ---- */
 

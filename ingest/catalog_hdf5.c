@@ -1,0 +1,58 @@
+/* The table of columns, the lock, and HDF5's messages. */
+#include "ingest/catalog_hdf5.h"
+
+#include <pthread.h>
+#include <stdio.h>
+
+/* Guards every call into HDF5. */
+static pthread_mutex_t hdf5_lock = PTHREAD_MUTEX_INITIALIZER;
+
+void hem__hdf5_enter(void) {
+  pthread_mutex_lock(&hdf5_lock);
+  H5Eset_auto2(H5E_DEFAULT, NULL, NULL); /* its errors go into hem_error, not to stderr */
+}
+
+void hem__hdf5_leave(void) { pthread_mutex_unlock(&hdf5_lock); }
+
+static herr_t innermost(unsigned n, const H5E_error2_t *entry, void *text) {
+  if (n == 0) snprintf(text, 160, "%s", entry->desc);
+  return 0;
+}
+
+hem_status hem__hdf5_fail(hem_error *err, hem_status code, const char *what, const char *path) {
+  char text[160] = "no reason given";
+  H5Ewalk2(H5E_DEFAULT, H5E_WALK_UPWARD, innermost, text);
+  H5Eclear2(H5E_DEFAULT);
+  return hem__fail(err, code, "%s: HDF5 could not %s (%s)", path, what, text);
+}
+
+static const char *const domain_names[] = {"shop", "consumer"};
+static const char *const split_names[] = {"none", "train", "validation", "test"};
+
+const hem__column hem__photo_columns[] = {
+    {.name = "item_id", .kind = HEM__TEXT, .offset = offsetof(hem__photo, item_id)},
+    {.name = "category", .kind = HEM__TEXT, .offset = offsetof(hem__photo, category)},
+    {.name = "label", .kind = HEM__TEXT, .offset = offsetof(hem__photo, label)},
+    {.name = "path", .kind = HEM__TEXT, .offset = offsetof(hem__photo, path)},
+    {.name = "domain", .kind = HEM__ENUM, .offset = offsetof(hem__photo, domain), .names = domain_names, .name_count = 2},
+    {.name = "split", .kind = HEM__ENUM, .offset = offsetof(hem__photo, split), .names = split_names, .name_count = 4},
+    {.name = "box", .kind = HEM__BOX, .offset = offsetof(hem__photo, box)},
+    {.name = "width", .kind = HEM__U32, .offset = offsetof(hem__photo, width)},
+    {.name = "height", .kind = HEM__U32, .offset = offsetof(hem__photo, height)},
+    {.name = "source_sha256", .kind = HEM__DIGEST, .offset = offsetof(hem__photo, source)},
+};
+const hem__column hem__rejection_columns[] = {
+    {.name = "path", .kind = HEM__TEXT, .offset = offsetof(hem__rejection, path)},
+    {.name = "reason", .kind = HEM__TEXT, .offset = offsetof(hem__rejection, reason)},
+};
+const size_t hem__photo_column_count = sizeof hem__photo_columns / sizeof *hem__photo_columns;
+const size_t hem__rejection_column_count = sizeof hem__rejection_columns / sizeof *hem__rejection_columns;
+
+size_t hem__column_size(const hem__column *column, size_t width) {
+  static const size_t sizes[] = {[HEM__ENUM] = 1, [HEM__U32] = 4, [HEM__BOX] = 16, [HEM__DIGEST] = 32};
+  return column->kind == HEM__TEXT ? width : sizes[column->kind];
+}
+
+hsize_t hem__column_elements(const hem__column *column) {
+  return column->kind == HEM__BOX ? 4 : column->kind == HEM__DIGEST ? 32 : 1;
+}

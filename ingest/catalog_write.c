@@ -1,0 +1,377 @@
+/* Catalogue files, written: aside, sealed, synced, renamed. See catalog.h. */
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/threads.h"
+#include "ingest/catalog_hdf5.h"
+
+enum { DEFLATE_LEVEL = 4, PAGE = 4096 };
+
+/* The HDF5 type of one element, to be closed. */
+static hid_t value_type(const hem__column *c, size_t width) {
+  hid_t type = H5Tcopy(c->kind == HEM__TEXT ? H5T_C_S1 : c->kind == HEM__U32 ? H5T_STD_U32LE
+                       : c->kind == HEM__BOX ? H5T_STD_I32LE : H5T_STD_U8LE);
+  if (c->kind == HEM__TEXT) {
+    H5Tset_size(type, width);
+    H5Tset_strpad(type, H5T_STR_NULLPAD);
+    H5Tset_cset(type, H5T_CSET_UTF8);
+  } else if (c->kind == HEM__ENUM) {
+    hid_t named = H5Tenum_create(type);
+    for (uint8_t i = 0; i < c->name_count; i++) H5Tenum_insert(named, c->names[i], &i);
+    H5Tclose(type);
+    type = named;
+  }
+  return type;
+}
+
+/* Rows that lie in several places, seen as one run. */
+typedef struct rows {
+  const hem__catalog_part *parts; /* photos, or ... */
+  const hem__rejection *rejected; /* ... rejections */
+  size_t count;
+} rows;
+
+/* Copies column values of rows [first, first + count) next to each other. */
+static void gather(const rows *all, const hem__column *c, size_t width, size_t first, size_t count, uint8_t *out) {
+  size_t size = hem__column_size(c, width), part = 0, base = 0;
+  for (size_t i = first; i < first + count; i++, out += size) {
+    const uint8_t *row = (const uint8_t *)(all->rejected + i);
+    if (!all->rejected) {
+      while (i - base >= all->parts[part].photos->count) base += all->parts[part++].photos->count;
+      row = (const uint8_t *)&all->parts[part].photos->at[i - base];
+    }
+    if (c->kind == HEM__TEXT) {
+      const char *text;
+      memcpy(&text, row + c->offset, sizeof text);
+      memset(out, 0, size);
+      memcpy(out, text, strlen(text));
+    } else {
+      memcpy(out, row + c->offset, size);
+    }
+  }
+}
+
+static size_t widest(const rows *all, const hem__column *c) {
+  size_t width = 1, part = 0, base = 0;
+  for (size_t i = 0; i < all->count && c->kind == HEM__TEXT; i++) {
+    const uint8_t *row = (const uint8_t *)(all->rejected + i);
+    if (!all->rejected) {
+      while (i - base >= all->parts[part].photos->count) base += all->parts[part++].photos->count;
+      row = (const uint8_t *)&all->parts[part].photos->at[i - base];
+    }
+    const char *text;
+    memcpy(&text, row + c->offset, sizeof text);
+    width = hem__max(width, strlen(text));
+  }
+  return width;
+}
+
+/* Properties for a new object, without its time of birth: the same rows make the same bytes. */
+static hid_t untimed(hid_t class) {
+  hid_t plist = H5Pcreate(class);
+  H5Pset_obj_track_times(plist, false);
+  return plist;
+}
+
+static hid_t make_group(hid_t file, const char *name) {
+  hid_t plist = untimed(H5P_GROUP_CREATE), group = H5Gcreate2(file, name, H5P_DEFAULT, plist, H5P_DEFAULT);
+  H5Pclose(plist);
+  return group;
+}
+
+static hid_t column_properties(size_t rows_in_chunk, hsize_t columns) {
+  hid_t plist = untimed(H5P_DATASET_CREATE);
+  if (rows_in_chunk == 0) return plist; /* HDF5 cannot chunk nothing */
+  hsize_t chunk[2] = {rows_in_chunk, columns};
+  H5Pset_chunk(plist, columns > 1 ? 2 : 1, chunk);
+  H5Pset_shuffle(plist);
+  H5Pset_deflate(plist, DEFLATE_LEVEL);
+  H5Pset_fletcher32(plist);
+  return plist;
+}
+
+/* Writes rows [first, first + count) of a dataset of `columns` columns. */
+static bool write_rows(hid_t dataset, hid_t type, size_t first, size_t count, hsize_t columns, const void *values) {
+  hsize_t start[2] = {first, 0}, extent[2] = {count, columns};
+  int rank = columns > 1 ? 2 : 1;
+  hid_t file_space = H5Dget_space(dataset), memory_space = H5Screate_simple(rank, extent, NULL);
+  bool fine = H5Sselect_hyperslab(file_space, H5S_SELECT_SET, start, NULL, extent, NULL) >= 0 &&
+              H5Dwrite(dataset, type, memory_space, file_space, H5P_DEFAULT, values) >= 0;
+  H5Sclose(memory_space);
+  H5Sclose(file_space);
+  return fine;
+}
+
+static hem_status write_column(hid_t group, const rows *all, const hem__column *c, const char *path, hem_error *err) {
+  size_t width = widest(all, c), chunk = hem__min(all->count, HEM__CHUNK_ROWS);
+  hsize_t columns = hem__column_elements(c), extent[2] = {all->count, columns};
+  uint8_t *values = NULL;
+  hem_status status = hem__alloc(chunk, hem__column_size(c, width), "a column", &values, err);
+  if (status) return status;
+  hid_t type = value_type(c, width), space = H5Screate_simple(columns > 1 ? 2 : 1, extent, NULL);
+  hid_t plist = column_properties(chunk, columns);
+  hid_t dataset = H5Dcreate2(group, c->name, type, space, H5P_DEFAULT, plist, H5P_DEFAULT);
+  bool fine = dataset >= 0;
+  for (size_t first = 0; fine && first < all->count; first += chunk) {
+    size_t count = hem__min(chunk, all->count - first);
+    gather(all, c, width, first, count, values);
+    fine = write_rows(dataset, type, first, count, columns, values);
+  }
+  if (!fine) status = hem__hdf5_fail(err, HEM_EIO, "write a column", path);
+  if (dataset >= 0) H5Dclose(dataset);
+  H5Pclose(plist);
+  H5Sclose(space);
+  H5Tclose(type);
+  free(values);
+  return status;
+}
+
+static hem_status write_columns(hid_t file, const char *group_name, const rows *all, const hem__column *columns,
+                                size_t count, const char *path, hem_error *err) {
+  hid_t group = make_group(file, group_name);
+  hem_status status = group < 0 ? hem__hdf5_fail(err, HEM_EIO, "make a group", path) : HEM_OK;
+  for (size_t i = 0; i < count && !status; i++) status = write_column(group, all, &columns[i], path, err);
+  if (group >= 0) H5Gclose(group);
+  return status;
+}
+
+static bool put_text(hid_t object, const char *name, const char *text) {
+  hid_t type = H5Tcopy(H5T_C_S1), space = H5Screate(H5S_SCALAR);
+  H5Tset_size(type, hem__max(strlen(text), 1));
+  H5Tset_strpad(type, H5T_STR_NULLPAD);
+  H5Tset_cset(type, H5T_CSET_UTF8);
+  hid_t attribute = H5Acreate2(object, name, type, space, H5P_DEFAULT, H5P_DEFAULT);
+  /* One byte at least is read: an empty text's terminator. */
+  bool fine = attribute >= 0 && H5Awrite(attribute, type, text) >= 0;
+  if (attribute >= 0) H5Aclose(attribute);
+  H5Sclose(space);
+  H5Tclose(type);
+  return fine;
+}
+
+static bool put_block_dims(hid_t object, const hem__space *space) {
+  uint64_t dims[HEM__BLOCKS_MAX];
+  for (size_t i = 0; i < space->block_count; i++) dims[i] = space->blocks[i].dim;
+  hsize_t count = space->block_count;
+  hid_t extent = H5Screate_simple(1, &count, NULL);
+  hid_t attribute = H5Acreate2(object, "block_dims", H5T_STD_U64LE, extent, H5P_DEFAULT, H5P_DEFAULT);
+  bool fine = attribute >= 0 && H5Awrite(attribute, H5T_NATIVE_UINT64, dims) >= 0;
+  if (attribute >= 0) H5Aclose(attribute);
+  H5Sclose(extent);
+  return fine;
+}
+
+static bool put_space_attributes(hid_t dataset, const hem__space *space) {
+  char names[HEM__BLOCKS_MAX * sizeof space->blocks->name] = "";
+  for (size_t i = 0, at = 0; i < space->block_count; i++)
+    at += (size_t)snprintf(names + at, sizeof names - at, "%s%s", i ? "," : "", space->blocks[i].name);
+  return put_text(dataset, "features", space->features) && put_text(dataset, "recipe", space->recipe) &&
+         put_text(dataset, "hash", space->hash) && put_text(dataset, "blocks", names) && put_block_dims(dataset, space);
+}
+
+/* Checksums of one space's vectors: SHA-256 of every HEM__BLOCK_BYTES of all parts' bytes, end to end. */
+typedef struct block_digests {
+  hem__digest *at;
+  size_t count;
+} block_digests;
+
+typedef struct sealing {
+  const char *path; /* for messages */
+  const hem__catalog_content *content;
+  size_t rows;
+  hem__seal seal;
+  block_digests digests[HEM__SPACES_MAX];
+} sealing;
+
+/* ---- checksums, by all cores, before HDF5 is called ---- */
+
+typedef struct hashing {
+  const sealing *s;
+  size_t space;
+  hem__sha256 **hashes; /* by worker */
+} hashing;
+
+static void hash_block(void *context, size_t block, size_t worker) {
+  const hashing *h = context;
+  const hem__catalog_content *content = h->s->content;
+  size_t from = block * HEM__BLOCK_BYTES, to = from + HEM__BLOCK_BYTES, start = 0;
+  for (size_t p = 0; p < content->part_count; p++) {
+    hem__matrix m = content->parts[p].vectors[h->space];
+    size_t end = start + m.rows * m.dim * sizeof(float), a = hem__max(from, start), b = hem__min(to, end);
+    if (a < b) hem__sha256_add(h->hashes[worker], (const uint8_t *)m.at + (a - start), b - a);
+    start = end;
+  }
+  hem__sha256_end(h->hashes[worker], &h->s->digests[h->space].at[block]);
+}
+
+static hem_status hash_space(sealing *s, size_t space, hem_error *err) {
+  size_t dim = s->content->spaces[space].dim, bytes, threads = s->content->threads ? s->content->threads : hem__cores();
+  block_digests *digests = &s->digests[space];
+  hashing h = {.s = s, .space = space};
+  if (!hem__mul(dim, sizeof(float), &bytes) || !hem__mul(bytes, s->rows, &bytes))
+    return hem__fail(err, HEM_ENOMEM, "%s: %zu vectors of %zu values are too many", s->path, s->rows, dim);
+  digests->count = bytes ? (bytes - 1) / HEM__BLOCK_BYTES + 1 : 0;
+  hem_status status = hem__alloc(digests->count, sizeof *digests->at, "checksums", &digests->at, err);
+  if (!status) status = hem__alloc(threads, sizeof *h.hashes, "checksums", &h.hashes, err);
+  for (size_t i = 0; i < threads && !status; i++) status = hem__sha256_new(&h.hashes[i], err);
+  if (!status) status = hem__parallel_for(digests->count, threads, hash_block, &h, err);
+  for (size_t i = 0; h.hashes && i < threads; i++) hem__sha256_free(h.hashes[i]);
+  free(h.hashes);
+  return status;
+}
+
+/* ---- vectors ---- */
+
+/* Starts the disk on what was written, so that the sync at the end finds little to do. */
+static void start_writing_back(hid_t file) {
+  int *fd = NULL;
+  if (H5Fget_vfd_handle(file, H5P_DEFAULT, (void **)&fd) >= 0 && fd) sync_file_range(*fd, 0, 0, SYNC_FILE_RANGE_WRITE);
+}
+
+static bool write_vectors(hid_t dataset, size_t first, size_t count, size_t dim, const float *values) {
+  hsize_t start[2] = {first, 0}, extent[2] = {count, dim};
+  hid_t file_space = H5Dget_space(dataset), memory_space = H5Screate_simple(2, extent, NULL);
+  bool fine = H5Sselect_hyperslab(file_space, H5S_SELECT_SET, start, NULL, extent, NULL) >= 0 &&
+              H5Dwrite(dataset, H5T_IEEE_F32LE, memory_space, file_space, H5P_DEFAULT, values) >= 0;
+  H5Sclose(memory_space);
+  H5Sclose(file_space);
+  return fine;
+}
+
+/* Streams one space's vectors of all parts into its contiguous dataset. */
+static hem_status stream_vectors(const sealing *s, size_t space, hid_t file, hid_t dataset, hem_error *err) {
+  enum { STEP_BYTES = 16 << 20 };
+  const hem__catalog_content *content = s->content;
+  size_t dim = content->spaces[space].dim, at = 0, step = hem__max(STEP_BYTES / (dim * sizeof(float)), 1);
+  for (size_t p = 0; p < content->part_count; p++) {
+    hem__matrix m = content->parts[p].vectors[space];
+    for (size_t first = 0, count; first < m.rows; first += count, at += count) {
+      count = hem__min(step, m.rows - first);
+      if (!write_vectors(dataset, at, count, dim, hem__row(m, first)))
+        return hem__hdf5_fail(err, HEM_EIO, "write vectors", s->path);
+      start_writing_back(file);
+      hem__hdf5_leave(); /* the callback is the user's: it may call us */
+      hem_status status = hem__progress_report(&content->progress, "seal", at + count, s->rows, "photos", err);
+      hem__hdf5_enter();
+      if (status) return status;
+    }
+  }
+  return HEM_OK;
+}
+
+static hem_status write_digests(hid_t group, const char *name, const block_digests *digests, const char *path,
+                                hem_error *err) {
+  hsize_t extent[2] = {digests->count, sizeof digests->at->at};
+  hid_t space = H5Screate_simple(2, extent, NULL), plist = untimed(H5P_DATASET_CREATE);
+  hid_t dataset = H5Dcreate2(group, name, H5T_STD_U8LE, space, H5P_DEFAULT, plist, H5P_DEFAULT);
+  bool fine = dataset >= 0 && H5Dwrite(dataset, H5T_STD_U8LE, H5S_ALL, H5S_ALL, H5P_DEFAULT, digests->at) >= 0;
+  hem_status status = fine ? HEM_OK : hem__hdf5_fail(err, HEM_EIO, "write checksums", path);
+  if (dataset >= 0) H5Dclose(dataset);
+  H5Pclose(plist);
+  H5Sclose(space);
+  return status;
+}
+
+/* A contiguous dataset that owns its place in the file at once, so that the place can be sealed around. */
+static hid_t create_vectors(hid_t group, const char *name, size_t count, size_t dim) {
+  hsize_t extent[2] = {count, dim};
+  hid_t space = H5Screate_simple(2, extent, NULL), plist = untimed(H5P_DATASET_CREATE);
+  H5Pset_layout(plist, H5D_CONTIGUOUS);
+  H5Pset_alloc_time(plist, H5D_ALLOC_TIME_EARLY);
+  H5Pset_fill_time(plist, H5D_FILL_TIME_NEVER);
+  hid_t dataset = H5Dcreate2(group, name, H5T_IEEE_F32LE, space, H5P_DEFAULT, plist, H5P_DEFAULT);
+  H5Pclose(plist);
+  H5Sclose(space);
+  return dataset;
+}
+
+static hem_status write_space(sealing *s, hid_t file, hid_t embeddings, size_t space, hem_error *err) {
+  const hem__space *sp = &s->content->spaces[space];
+  hid_t dataset = create_vectors(embeddings, sp->name, s->rows, sp->dim);
+  hem_status status = dataset < 0 || !put_space_attributes(dataset, sp)
+                          ? hem__hdf5_fail(err, HEM_EIO, "make an embedding space", s->path)
+                          : HEM_OK;
+  if (!status && s->rows)
+    s->seal.extents[s->seal.extent_count++] =
+        (hem__extent){.offset = H5Dget_offset(dataset), .size = s->rows * sp->dim * sizeof(float)};
+  if (!status) status = stream_vectors(s, space, file, dataset, err);
+  if (dataset >= 0) H5Dclose(dataset);
+  return status;
+}
+
+static hem_status write_spaces(sealing *s, hid_t file, hem_error *err) {
+  hid_t embeddings = make_group(file, "embeddings");
+  hid_t digests = make_group(file, "block_sha256");
+  hem_status status = embeddings < 0 || digests < 0 ? hem__hdf5_fail(err, HEM_EIO, "make a group", s->path) : HEM_OK;
+  for (size_t i = 0; i < s->content->space_count && !status; i++) {
+    status = write_space(s, file, embeddings, i, err);
+    if (!status) status = write_digests(digests, s->content->spaces[i].name, &s->digests[i], s->path, err);
+  }
+  if (digests >= 0) H5Gclose(digests);
+  if (embeddings >= 0) H5Gclose(embeddings);
+  return status;
+}
+
+static hid_t create_file(const char *path) {
+  hid_t creation = H5Pcreate(H5P_FILE_CREATE), access = H5Pcreate(H5P_FILE_ACCESS);
+  H5Pset_userblock(creation, HEM__SEAL_SIZE);
+  H5Pset_libver_bounds(access, H5F_LIBVER_LATEST, H5F_LIBVER_LATEST);
+  H5Pset_alignment(access, 1, PAGE);        /* vectors start on pages ... */
+  H5Pset_meta_block_size(access, 16 * PAGE); /* ... and small metadata shares them */
+  hid_t file = H5Fcreate(path, H5F_ACC_TRUNC, creation, access);
+  H5Pclose(access);
+  H5Pclose(creation);
+  return file;
+}
+
+static hem_status write_file(sealing *s, const char *path, hem_error *err) {
+  const hem__photos *rejected = s->content->rejected;
+  rows photos = {.parts = s->content->parts, .count = s->rows};
+  rows refused = {.rejected = rejected->rejected, .count = rejected->rejected_count};
+  hid_t file = create_file(path);
+  if (file < 0) return hem__hdf5_fail(err, HEM_EIO, "make the file", path);
+  hem_status status = put_text(file, "hemline_version", HEM_VERSION_STRING)
+                          ? HEM_OK
+                          : hem__hdf5_fail(err, HEM_EIO, "write an attribute", path);
+  /* Vectors first: their extents then lie in order, before what grows. */
+  if (!status) status = write_spaces(s, file, err);
+  if (!status) status = write_columns(file, "photos", &photos, hem__photo_columns, hem__photo_column_count, path, err);
+  if (!status && refused.count)
+    status = write_columns(file, "rejected", &refused, hem__rejection_columns, hem__rejection_column_count, path, err);
+  if (H5Fclose(file) < 0 && !status) status = hem__hdf5_fail(err, HEM_EIO, "finish the file", path);
+  return status;
+}
+
+static hem_status check_spaces(const hem__space *spaces, size_t count, hem_error *err) {
+  if (count == 0 || count > HEM__SPACES_MAX)
+    return hem__fail(err, HEM_EINVAL, "a catalogue holds 1 to %d embedding spaces, not %zu", HEM__SPACES_MAX, count);
+  for (size_t i = 0; i < count; i++)
+    if (!spaces[i].name[0] || strchr(spaces[i].name, '/') || spaces[i].dim == 0)
+      return hem__fail(err, HEM_EINVAL, "'%s' with %zu values cannot be an embedding space", spaces[i].name,
+                       spaces[i].dim);
+  return HEM_OK;
+}
+
+hem_status hem__catalog_seal(const char *path, const hem__catalog_content *content, hem_error *err) {
+  sealing s = {.path = path, .content = content};
+  char *temporary = NULL;
+  hem_status status = check_spaces(content->spaces, content->space_count, err);
+  for (size_t i = 0; i < content->part_count; i++) s.rows += content->parts[i].photos->count;
+  if (!status) status = hem__print(&temporary, err, "%s.tmp", path);
+  for (size_t i = 0; i < content->space_count && !status; i++) status = hash_space(&s, i, err);
+  if (status) goto exit;
+  hem__hdf5_enter();
+  status = write_file(&s, temporary, err);
+  hem__hdf5_leave();
+  if (!status) status = hem__seal_write(temporary, &s.seal, err);
+  if (!status) status = hem__sync(temporary, err);
+  if (!status) status = hem__rename(temporary, path, err);
+  if (status) unlink(temporary);
+exit:
+  for (size_t i = 0; i < HEM__SPACES_MAX; i++) free(s.digests[i].at);
+  free(temporary);
+  return status;
+}
