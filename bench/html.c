@@ -194,11 +194,11 @@ static const char *const style[] = {
     /* photos */
     ".sheet{display:grid;grid-template-columns:auto 1fr;gap:1rem 1.5rem;padding:.25rem 1.25rem 1.25rem}\n"
     ".card>header{display:flex;flex-wrap:wrap;justify-content:space-between;gap:.25rem 1rem;align-items:baseline}\n"
-    ".hits{display:grid;grid-template-columns:repeat(auto-fill,minmax(5.2rem,1fr));gap:.75rem;margin:0;padding:0;list-"
+    ".hits{display:grid;grid-template-columns:repeat(auto-fill,minmax(4.9rem,1fr));gap:.75rem;margin:0;padding:0;list-"
     "style:none}\n"
     ".photo{position:relative;margin:0}\n"
     ".query{width:8rem}\n"
-    ".photo img,.photo .none{display:block;width:100%;aspect-ratio:1;object-fit:contain;background:#fff;"
+    ".photo img,.photo .none{display:block;width:100%;aspect-ratio:1;object-fit:contain;background:#fff padding-box;"
     "border:3px solid var(--line);border-radius:.5rem}\n"
     ".photo .tiny{image-rendering:pixelated}\n"
     ".photo figcaption{margin-top:.3rem;line-height:1.3}\n"

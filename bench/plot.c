@@ -3,8 +3,9 @@
  * SIGPIPE, which would end the process where gnuplot dies early.
  *
  * gnuplot executes `commands` inside "double quotes" and in bare text, but nothing inside 'single quotes', where even
- * a backslash is only itself. So every name is single-quoted, its quotes doubled, its control characters blanked: no
- * line can end inside it. */
+ * a backslash is only itself. So every name is single-quoted, and what could end the quotes is replaced: a quote by the
+ * typographic one (gnuplot misreads a doubled one at the start), a line end, like other control characters, by a
+ * blank. */
 #include "bench/plot.h"
 
 #include <errno.h>
@@ -43,11 +44,13 @@ static void put_name(FILE *script, const char *name, bool format) {
     }
     if (c < 0x20)
       fputc(' ', script);
+    else if (c == '\'')
+      fputs("’", script);
     else if (c == 0xFFFD)
       fputs("\xEF\xBF\xBD", script);
     else
       fwrite(name, 1, size, script);
-    if (c == '\'' || (format && c == '%')) fputc((int)c, script);
+    if (format && c == '%') fputc('%', script);
     name += size;
   }
   fputc('\'', script);
@@ -227,7 +230,7 @@ static int reap(pid_t child, int64_t deadline) {
 
 static hem_status run(const char *script, size_t size, char **svg, hem_error *err) {
   int ends[2], how;
-  pid_t child;
+  pid_t child = -1;
   int64_t deadline = now_ms() + LIMIT_MS;
   if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0)
     return hem__fail_errno(err, "cannot make a socket for gnuplot");

@@ -83,15 +83,21 @@ static void put_percent(hem__html *page, double value, int places) {
   hem__html_print(page, "%.*f<span class=\"unit\">%%</span>", places, value);
 }
 
-static void open_tile(hem__html *page) { hem__html_put(page, "<div class=\"tile\"><dd class=\"figure\">"); }
+#define TILE_DETAIL "</dd>\n<dd class=\"detail\">"
+
+static void open_tile(hem__html *page, const char *name) {
+  hem__html_print(page, "<div class=\"tile\"><dt>%s</dt>\n<dd class=\"figure\">", name);
+}
 
 static void close_tile(hem__html *page) { hem__html_put(page, "</dd></div>\n"); }
 
 static void accuracy_tile(hem__html *page, const hem__accuracy_row *best, size_t cut) {
   hem__plot_point p = point_of(best->right[cut], best->queries);
-  open_tile(page);
+  char name[32];
+  snprintf(name, sizeof name, "top-%zu accuracy", hem__cuts[cut]);
+  open_tile(page, name);
   put_percent(page, p.value, 1);
-  hem__html_print(page, "</dd>\n<dt>top-%zu accuracy</dt>\n<dd class=\"detail\">", hem__cuts[cut]);
+  hem__html_put(page, TILE_DETAIL);
   hem__html_text(page, best->approach);
   hem__html_print(page, " by %s; 95%% interval %.1f–%.1f, chance %.1f", name_of(best->distance), p.low, p.high,
                   100 * best->chance[cut]);
@@ -103,9 +109,9 @@ static void recall_tile(hem__html *page, const hem__report *report) {
   const hem__recall_row *worst = &report->recall[0];
   for (size_t i = 1; i < report->recall_count; i++)
     if (report->recall[i].recall < worst->recall) worst = &report->recall[i];
-  open_tile(page);
+  open_tile(page, "lowest recall");
   put_percent(page, 100 * worst->recall, 2);
-  hem__html_print(page, "</dd>\n<dt>lowest recall</dt>\n<dd class=\"detail\">of the true %zu nearest, by ", worst->k);
+  hem__html_print(page, TILE_DETAIL "of the true %zu nearest, by ", worst->k);
   hem__html_text(page, worst->kind);
   hem__html_put(page, " on ");
   hem__html_text(page, worst->category);
@@ -118,9 +124,9 @@ static void put_tiles(hem__html *page, const hem__report *report, const grid *g)
   if (g->best) {
     accuracy_tile(page, g->best, g->cut);
     accuracy_tile(page, g->best, g->cut == TOP_1 ? TOP_20 : TOP_1);
-    open_tile(page);
+    open_tile(page, "queries");
     hem__html_count(page, g->best->queries);
-    hem__html_put(page, "</dd>\n<dt>queries</dt>\n<dd class=\"detail\">each within its own category; ");
+    hem__html_put(page, TILE_DETAIL "each within its own category; ");
     hem__html_count(page, g->best->gallery);
     hem__html_put(page, " shop photos in all");
     close_tile(page);

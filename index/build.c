@@ -23,6 +23,10 @@ enum {
   KEEP = 2
 };
 
+/* Lists visited by default, in square roots of nlist: recall@10 of 0.99 and more in every category of
+ * Fashion-MNIST, from 6,000 photos (153 lists) to 24,000 (615). */
+static const double NPROBE_ROOTS = 1.6;
+
 typedef struct build {
   hem_index_options options;
   hem__catalog *catalog;
@@ -88,7 +92,7 @@ static hem_status plan(const build *b, const struct kind *k, hem__generation_cat
     } else {
       snprintf(factory, sizeof factory, "IVF%u,%s", nlist, k->coding == SQ8 ? "SQ8" : "Flat");
     }
-    c->nprobe = (uint32_t)hem__min(o->nprobe ? o->nprobe : hem__max(nlist / 12, 8), nlist);
+    c->nprobe = (uint32_t)hem__min(o->nprobe ? o->nprobe : (size_t)ceil(NPROBE_ROOTS * sqrt(nlist)), nlist);
   }
   if (k->coding != PLAIN) c->refine = o->refine ? o->refine : k->coding == SQ8 ? 4 : 16;
   hem_status status = hem__strdup(k->name, &c->kind, err);

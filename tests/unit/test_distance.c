@@ -1,0 +1,240 @@
+/* Distances against double precision, on each path that the processor can choose. */
+#include <float.h>
+#include <math.h>
+#include <string.h>
+
+#include "index/distance.h"
+#include "test.h"
+
+enum { DIM_MAX = 2048, ROWS = 5 };
+static const hem_distance all[] = {HEM_L2, HEM_L1, HEM_COSINE, HEM_IP};
+
+/* ---- each path --------------------------------------------------------------------------------------------------- */
+
+#if defined(__x86_64__)
+/* What __builtin_cpu_supports reads (libgcc's and compiler-rt's, fixed by their ABI). Clearing a bit hides an
+ * instruction set from the dispatcher. */
+extern struct {
+  unsigned vendor, type, subtype, features[1];
+} __cpu_model;
+enum { AVX2_BIT = 10 };
+
+static void hide_avx2(bool hide) {
+  static unsigned before;
+  __builtin_cpu_init();
+  if (hide) {
+    before = __cpu_model.features[0];
+    __cpu_model.features[0] &= ~(1U << AVX2_BIT);
+    ck_assert(!__builtin_cpu_supports("avx2"));
+  } else {
+    __cpu_model.features[0] = before;
+  }
+}
+#else
+static void hide_avx2(bool hide) { (void)hide; }
+#endif
+
+/* ---- the oracle -------------------------------------------------------------------------------------------------- */
+
+/* The key in double precision; *scale gets the sum of its terms' sizes, which is what rounding is relative to. */
+static double key_of(hem_distance distance, const float *a, const float *b, size_t dim, double *scale) {
+  double key = 0;
+  *scale = 0;
+  for (size_t i = 0; i < dim; i++) {
+    double x = a[i], y = b[i];
+    double term = distance == HEM_L2 ? (x - y) * (x - y) : distance == HEM_L1 ? fabs(x - y) : -x * y;
+    key += term;
+    *scale += fabs(term);
+  }
+  return key;
+}
+
+/* The header's bound, relative to the sizes of the terms; a term too small for a normal float may be lost. */
+static void check_keys(const float *query, const float *rows, size_t count, size_t dim) {
+  float keys[ROWS + 1];
+  for (size_t d = 0; d < 4; d++) {
+    keys[count] = 12345;
+    hem__keys(all[d], query, rows, count, dim, keys);
+    ck_assert_msg(keys[count] == 12345, "wrote behind its %zu keys", count);
+    for (size_t i = 0; i < count; i++) {
+      double scale, want = key_of(all[d], query, rows + i * dim, dim, &scale);
+      double bound = scale * (double)(dim + 2) * 6e-8 + (double)dim * (double)FLT_MIN;
+      ck_assert_msg(fabs((double)keys[i] - want) <= bound, "%s, dim %zu, row %zu: %.9g instead of %.17g, bound %.3g",
+                    hem_distance_name(all[d]), dim, i, (double)keys[i], want, bound);
+    }
+  }
+}
+
+typedef enum values { UNIFORM, SIGNED, LARGE, SMALL, MIXED, SPARSE, NEAR, KINDS } values;
+
+static void fill(values kind, uint64_t *state, float *out, size_t count) {
+  for (size_t i = 0; i < count; i++) {
+    float u = hem__test_uniform(state), sign = hem__test_random(state) & 1 ? 1.0F : -1.0F;
+    switch (kind) {
+      case UNIFORM: out[i] = u; break;
+      case SIGNED: out[i] = sign * u; break;
+      case LARGE: out[i] = sign * u * 1e17F; break;
+      case SMALL: out[i] = sign * u * 1e-17F; break;
+      case MIXED: out[i] = sign * powf(10, 30 * u - 15); break;
+      case SPARSE: out[i] = u < 0.9F ? 0 : sign; break;
+      default: out[i] = 1000 + u * 1e-3F; break;
+    }
+  }
+}
+
+static void check_dim(size_t dim, uint64_t *state) {
+  /* One float off the allocation's alignment. */
+  static float room[(ROWS + 1) * DIM_MAX + 1];
+  for (values kind = 0; kind < KINDS; kind++)
+    for (size_t shift = 0; shift < 2; shift++) {
+      float *query = room + shift, *rows = query + dim;
+      fill(kind, state, query, (ROWS + 1) * dim);
+      memcpy(rows + dim, query, dim * sizeof *query); /* the second row is the query itself */
+      check_keys(query, rows, ROWS, dim);
+    }
+}
+
+static void check_all_dims(void) {
+  uint64_t state = 1;
+  for (size_t dim = 1; dim <= 130; dim++) check_dim(dim, &state);
+  check_dim(784, &state);
+  check_dim(2048, &state);
+}
+
+START_TEST(keys_are_right_on_this_processor) { check_all_dims(); }
+END_TEST
+
+START_TEST(keys_are_right_on_the_oldest_processor) {
+  hide_avx2(true);
+  check_all_dims();
+  hide_avx2(false);
+}
+END_TEST
+
+START_TEST(keys_are_the_same_bits_every_time) {
+  static float query[784], rows[ROWS * 784 + 1];
+  uint64_t state = 2;
+  fill(SIGNED, &state, query, 784);
+  fill(SIGNED, &state, rows + 1, ROWS * 784);
+  for (size_t d = 0; d < 4; d++) {
+    float together[ROWS], alone;
+    hem__keys(all[d], query, rows + 1, ROWS, 784, together);
+    memmove(rows, rows + 1, sizeof rows - sizeof *rows);
+    for (size_t i = 0; i < ROWS; i++) {
+      hem__keys(all[d], query, rows + i * 784, 1, 784, &alone);
+      ck_assert_mem_eq(&alone, &together[i], sizeof alone);
+    }
+    memmove(rows + 1, rows, sizeof rows - sizeof *rows);
+  }
+}
+END_TEST
+
+START_TEST(a_vector_is_nearest_to_itself) {
+  float v[100], key;
+  uint64_t state = 3;
+  for (values kind = 0; kind < KINDS; kind++) {
+    fill(kind, &state, v, 100);
+    hem__keys(HEM_L2, v, v, 1, 100, &key);
+    ck_assert(key == 0);
+    hem__keys(HEM_L1, v, v, 1, 100, &key);
+    ck_assert(key == 0);
+  }
+}
+END_TEST
+
+START_TEST(no_rows_write_no_keys) {
+  float query[4] = {1, 2, 3, 4}, key = 7;
+  for (size_t d = 0; d < 4; d++) hem__keys(all[d], query, query, 0, 4, &key);
+  ck_assert(key == 7);
+}
+END_TEST
+
+START_TEST(a_key_becomes_the_distance_users_see) {
+  ck_assert(hem__key_distance(HEM_L2, 9) == 3);
+  ck_assert(hem__key_distance(HEM_L2, -1e-9F) == 0); /* rounding must not make a NaN */
+  ck_assert(hem__key_distance(HEM_L1, 9) == 9);
+  ck_assert(hem__key_distance(HEM_IP, -9) == -9);
+  ck_assert(hem__key_distance(HEM_COSINE, -1) == 0);
+  ck_assert(hem__key_distance(HEM_COSINE, -1.0000001F) == 0);
+  ck_assert(hem__key_distance(HEM_COSINE, 0) == 1);
+  ck_assert(hem__key_distance(HEM_COSINE, 1) == 2);
+}
+END_TEST
+
+/* ---- normalising, finiteness, names -------------------------------------------------------------------------------- */
+
+static double norm_of(const float *v, size_t dim) {
+  double square = 0;
+  for (size_t i = 0; i < dim; i++) square += (double)v[i] * (double)v[i];
+  return sqrt(square);
+}
+
+START_TEST(normalising_makes_unit_vectors) {
+  static const float scales[] = {1, 1e-6F, 1e6F, 1e-15F, 1e15F, 1e-25F, 1e25F, 1e-30F, 1e36F};
+  float in[77], out[77];
+  uint64_t state = 4;
+  for (size_t s = 0; s < sizeof scales / sizeof *scales; s++) {
+    fill(SIGNED, &state, in, 77);
+    for (size_t i = 0; i < 77; i++) in[i] *= scales[s];
+    hem__normalise(in, 77, out);
+    double norm = norm_of(in, 77);
+    for (size_t i = 0; i < 77; i++)
+      ck_assert_msg(fabs((double)out[i] - (double)in[i] / norm) < 1e-6, "scale %g: %g instead of %g", (double)scales[s],
+                    (double)out[i], (double)in[i] / norm);
+    hem__normalise(in, 77, in);
+    ck_assert_mem_eq(in, out, sizeof in);
+  }
+}
+END_TEST
+
+START_TEST(a_zero_vector_stays_zero) {
+  float zero[9] = {0}, out[9] = {1, 1, 1, 1, 1, 1, 1, 1, 1};
+  hem__normalise(zero, 9, out);
+  ck_assert_mem_eq(out, zero, sizeof zero);
+}
+END_TEST
+
+START_TEST(what_is_not_a_number_is_seen_anywhere) {
+  static const float bad[] = {NAN, -NAN, INFINITY, -INFINITY};
+  float v[67];
+  for (size_t i = 0; i < 67; i++) v[i] = i % 3 == 0 ? FLT_MAX : i % 3 == 1 ? -FLT_TRUE_MIN : 0;
+  ck_assert(hem__all_finite(v, 67));
+  ck_assert(hem__all_finite(v, 0));
+  for (size_t i = 0; i < 67; i++)
+    for (size_t b = 0; b < 4; b++) {
+      float before = v[i];
+      v[i] = bad[b];
+      ck_assert_msg(!hem__all_finite(v, 67), "%g at %zu was not seen", (double)bad[b], i);
+      ck_assert(hem__all_finite(v, i));
+      v[i] = before;
+    }
+}
+END_TEST
+
+START_TEST(names_go_both_ways) {
+  static const char *const names[] = {"l2", "l1", "cosine", "ip"};
+  for (size_t d = 0; d < 4; d++) {
+    hem_distance parsed = HEM_L2;
+    ck_ok(hem_distance_parse(names[d], &parsed, err));
+    ck_assert_int_eq(parsed, all[d]);
+    ck_assert_str_eq(hem_distance_name(all[d]), names[d]);
+  }
+  ck_assert_str_eq(hem_distance_name((hem_distance)4), "unknown");
+  ck_assert_str_eq(hem_distance_name((hem_distance)-1), "unknown");
+}
+END_TEST
+
+START_TEST(an_unknown_name_is_refused_with_the_list) {
+  static const char *const bad[] = {"", "L2", "l2 ", "euclidean", "cos", "l"};
+  hem_distance untouched = HEM_IP;
+  for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+    ck_fails(hem_distance_parse(bad[i], &untouched, err), HEM_EINVAL, "l2, l1, cosine and ip");
+    ck_assert_int_eq(untouched, HEM_IP);
+  }
+}
+END_TEST
+
+HEM_TESTS("distance", keys_are_right_on_this_processor, keys_are_right_on_the_oldest_processor,
+          keys_are_the_same_bits_every_time, a_vector_is_nearest_to_itself, no_rows_write_no_keys,
+          a_key_becomes_the_distance_users_see, normalising_makes_unit_vectors, a_zero_vector_stays_zero,
+          what_is_not_a_number_is_seen_anywhere, names_go_both_ways, an_unknown_name_is_refused_with_the_list)
