@@ -38,7 +38,7 @@ typedef struct hem__report {
 } hem__report;
 
 /* Writes the report aside and renames it. Without gnuplot the plots are left out and the page says so.
- * Errors: EIO, ENOMEM. */
+ * Errors: EIO, ENOTFOUND (no such folder), ENOMEM. */
 hem_status hem__report_write(const hem__report *report, const char *path, hem_error *err);
 
 #endif

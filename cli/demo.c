@@ -10,7 +10,7 @@
 #include "ingest/source.h"
 
 enum { OPT_IDX = 256, OPT_DIR };
-enum { SHEET_HITS = 10, QUERIES_A_CATEGORY = 1000, SHEETS_MAX = 16, PATH_SIZE = 4096 };
+enum { SHEET_HITS = 10, QUERIES_A_CATEGORY = 1000, RECALL_QUERIES = 200, SHEETS_MAX = 16, PATH_SIZE = 4096 };
 
 static const char whitebox[] = "hog,color,ccv,harris", whitebox_space[] = "hog+color+ccv+harris", pixels[] = "pixels";
 
@@ -224,7 +224,7 @@ static hem_status measure_kind(demo *d, const char *kind, hem_error *err) {
   hem_engine *engine = NULL;
   hem__recall_row *rows = NULL;
   size_t count = 0, capacity = d->recall_count;
-  hem__recall_options o = {.query_limit = QUERIES_A_CATEGORY, .progress = d->progress};
+  hem__recall_options o = {.query_limit = RECALL_QUERIES, .progress = d->progress};
   hem_status status = index_as(d, pixels, kind, &engine, err);
   if (!status) status = hem__recall_measure(engine, d->catalog, &o, &rows, &count, err);
   if (!status)

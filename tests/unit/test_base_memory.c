@@ -22,7 +22,9 @@ START_TEST(memory_comes_zeroed_and_aligned) {
     ck_ok(hem__alloc(counts[i], sizeof *p, "numbers", &p, err));
     ck_assert_ptr_nonnull(p);
     ck_assert_uint_eq((uintptr_t)p % 64, 0);
-    for (size_t j = 0; j < counts[i]; j++) ck_assert_uint_eq(p[j], 0);
+    uint32_t any = 0;
+    for (size_t j = 0; j < counts[i]; j++) any |= p[j];
+    ck_assert_uint_eq(any, 0);
     memset(p, 0xFF, counts[i] * sizeof *p); /* the next one may get this memory again */
     free(p);
   }
@@ -45,11 +47,13 @@ START_TEST(growing_keeps_what_was_there) {
   for (size_t i = 0; i < 100000; i++) {
     size_t before = capacity;
     ck_ok(hem__grow(&numbers, &capacity, i + 1, sizeof *numbers, "numbers", err));
-    ck_assert_uint_gt(capacity, i);
+    if (capacity <= i) ck_abort_msg("room for %zu, not for %zu", capacity, i + 1);
     moves += capacity != before;
     numbers[i] = i * i;
   }
-  for (uint64_t i = 0; i < 100000; i++) ck_assert_uint_eq(numbers[i], i * i);
+  size_t wrong = 0;
+  for (uint64_t i = 0; i < 100000; i++) wrong += numbers[i] != i * i;
+  ck_assert_uint_eq(wrong, 0);
   ck_assert_msg(moves < 40, "%zu moves for 100,000 elements: growth is not geometric", moves);
   uint64_t *same = numbers;
   ck_ok(hem__grow(&numbers, &capacity, 10, sizeof *numbers, "numbers", err));
