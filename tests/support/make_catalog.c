@@ -1,95 +1,66 @@
 #include "support/make_catalog.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "test.h"
-
-static const hem__space spaces[HEM__TEST_SPACES] = {
-    {.name = "a+b",
-     .features = "a,b",
-     .recipe = "two blocks, made up",
-     .hash = "1111111111111111111111111111111111111111111111111111111111111111",
-     .dim = 5,
-     .blocks = {{.name = "a", .offset = 0, .dim = 2}, {.name = "b", .offset = 2, .dim = 3}},
-     .block_count = 2},
-    {.name = "flat",
-     .features = "flat",
-     .recipe = "one block",
-     .hash = "2222222222222222222222222222222222222222222222222222222222222222",
-     .dim = 4,
-     .blocks = {{.name = "flat", .offset = 0, .dim = 4}},
-     .block_count = 1},
-    {.name = "single",
-     .features = "single",
-     .recipe = "one value",
-     .hash = "3333333333333333333333333333333333333333333333333333333333333333",
-     .dim = 1,
-     .blocks = {{.name = "single", .offset = 0, .dim = 1}},
-     .block_count = 1},
-};
-
-hem__photo hem__test_photo(size_t row) {
-  static char item[64], path[64];
-  static const char *const categories[] = {"upper", "lower", "dress", "Kleid \xC3\xA4"};
-  static const char *const labels[] = {"", "coat", "\xE6\x97\xA5\xE6\x9C\xAC"};
-  snprintf(item, sizeof item, "item-%zu", row / 2);
-  snprintf(path, sizeof path, "photos/\xC3\xA9t\xC3\xA9 %zu.jpg", row);
-  int32_t n = (int32_t)(row % 1000);
-  return (hem__photo){.item_id = item,
-                      .category = categories[row % 4],
-                      .label = labels[row % 3],
-                      .path = path,
-                      .domain = (uint8_t)(row % 2),
-                      .split = (uint8_t)(row / 2 % 4),
-                      .box = row % 5 ? (hem__box){n, n + 1, n + 2, n + 3} : (hem__box){0},
-                      .width = (uint32_t)(row + 100),
-                      .height = (uint32_t)(4000000000U - row),
-                      .source = hem__sha256_of(path, strlen(path))};
+void hem__made_add(hem__made *made, hem__photo photo, const float *vector) {
+  char item[32], path[32];
+  size_t row = made->photos.count;
+  snprintf(item, sizeof item, "item-%06zu", row);
+  snprintf(path, sizeof path, "photo-%zu", row);
+  if (!photo.item_id) photo.item_id = item;
+  if (!photo.category) photo.category = "all";
+  if (!photo.label) photo.label = "";
+  if (!photo.path) photo.path = path;
+  photo.width = photo.height = 1;
+  ck_ok(hem__photos_add(&made->photos, &photo, err));
+  ck_ok(hem__grow(&made->vectors, &made->capacity, (row + 1) * made->dim, sizeof(float), "vectors", err));
+  memcpy(made->vectors + row * made->dim, vector, made->dim * sizeof(float));
 }
 
-float hem__test_value(size_t space, size_t row, size_t i) {
-  return (float)(row % 4096) + (float)i / 8 - 1000 * (float)space;
+const float *hem__made_vector(const hem__made *made, size_t row) { return made->vectors + row * made->dim; }
+
+void hem__made_seal(const hem__made *made, const char *path) {
+  static const char recipe[] = "made up by a test";
+  hem__digest digest = hem__sha256_of(recipe, strlen(recipe));
+  char hash[65];
+  hem__digest_hex(&digest, hash);
+  hem__space space = {.name = "made", .features = "made", .recipe = recipe, .hash = hash, .dim = made->dim};
+  space.block_count = made->block_count ? made->block_count : 1;
+  space.blocks[0] = (hem__block){.name = "made", .dim = made->dim};
+  if (made->block_count) memcpy(space.blocks, made->blocks, sizeof space.blocks);
+  hem__matrix vectors = {.at = made->vectors, .rows = made->photos.count, .dim = made->dim};
+  hem__catalog_part part = {.photos = &made->photos, .vectors = &vectors};
+  hem__photos none = {0};
+  hem__catalog_content content = {
+      .spaces = &space, .space_count = 1, .parts = &part, .part_count = 1, .rejected = &none, .threads = 1};
+  ck_ok(hem__catalog_seal(path, &content, err));
 }
 
-void hem__test_catalog_init(hem__test_catalog *made, size_t first, size_t rows, size_t space_count) {
-  *made = (hem__test_catalog){0};
-  for (size_t i = 0; i < rows; i++) {
-    hem__photo photo = hem__test_photo(first + i);
-    ck_ok(hem__photos_add(&made->photos, &photo, err));
-  }
-  for (size_t s = 0; s < space_count; s++) {
-    size_t dim = spaces[s].dim;
-    ck_ok(hem__alloc(rows * dim, sizeof(float), "vectors", &made->vectors[s], err));
-    for (size_t i = 0; i < rows * dim; i++) made->vectors[s][i] = hem__test_value(s, first + i / dim, i % dim);
-    made->matrices[s] = (hem__matrix){.at = made->vectors[s], .rows = rows, .dim = dim};
-  }
-  made->part = (hem__catalog_part){.photos = &made->photos, .vectors = made->matrices};
-  made->content = (hem__catalog_content){
-      .spaces = spaces, .space_count = space_count, .parts = &made->part, .part_count = 1, .rejected = &made->rejected};
-}
-
-void hem__test_catalog_clear(hem__test_catalog *made) {
+void hem__made_clear(hem__made *made) {
   hem__photos_clear(&made->photos);
-  hem__photos_clear(&made->rejected);
-  for (size_t s = 0; s < HEM__TEST_SPACES; s++) free(made->vectors[s]);
-  *made = (hem__test_catalog){0};
+  free(made->vectors);
+  *made = (hem__made){.dim = made->dim};
 }
 
-/* Asserts cost too much for a hundred thousand rows: one for each row. */
-void hem__test_check_row(const hem__catalog *catalog, size_t at, size_t row) {
-  const hem__photo *found = &hem__catalog_photos(catalog)->at[at];
-  hem__photo wanted = hem__test_photo(row);
-  bool same = !strcmp(found->item_id, wanted.item_id) && !strcmp(found->category, wanted.category) &&
-              !strcmp(found->label, wanted.label) && !strcmp(found->path, wanted.path) &&
-              found->domain == wanted.domain && found->split == wanted.split && found->width == wanted.width &&
-              found->height == wanted.height && hem__digest_equal(&found->source, &wanted.source) &&
-              memcmp(&found->box, &wanted.box, sizeof found->box) == 0;
-  if (!same) ck_abort_msg("row %zu is not photo %zu but %s", at, row, found->path);
-  for (size_t s = 0; s < hem__catalog_space_count(catalog); s++) {
-    hem__matrix m = hem__catalog_matrix(catalog, s);
-    for (size_t i = 0; i < m.dim; i++)
-      if (hem__row(m, at)[i] != hem__test_value(s, row, i))
-        ck_abort_msg("space %zu row %zu value %zu differs", s, at, i);
-  }
+char *hem__made_store(const hem__made *made, const char *folder, const char *store, hem_index_options options) {
+  char *catalog = hem__test_path(folder, "catalog.h5"), *path = hem__test_path(folder, store);
+  hem__made_seal(made, catalog);
+  options.size = sizeof options;
+  options.catalog = catalog;
+  options.store = path;
+  ck_ok(hem_index(&options, err));
+  free(catalog);
+  return path;
+}
+
+void hem__test_signs(uint64_t *state, size_t dim, float *out) {
+  for (size_t i = 0; i < dim; i++) out[i] = hem__test_random(state) & 1 ? 1 : -1;
+}
+
+float hem__test_normal(uint64_t *state) {
+  /* Box and Muller 1958 */
+  float radius = sqrtf(-2 * logf(1 - hem__test_uniform(state)));
+  return radius * cosf(6.2831853F * hem__test_uniform(state));
 }

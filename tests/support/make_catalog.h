@@ -1,29 +1,35 @@
-/* Catalogues whose every value follows from its row number, so that a test can say what must be read back. */
+/* Catalogues and stores of made-up vectors: what index/ and query/ are tested with, without photos. */
 #ifndef HEM_TESTS_SUPPORT_MAKE_CATALOG_H
 #define HEM_TESTS_SUPPORT_MAKE_CATALOG_H
 
 #include "ingest/catalog.h"
+#include "test.h"
 
-enum { HEM__TEST_SPACES = 3 };
+/* A catalogue in the making: photos and one vector for each. Start it with {.dim = D}. */
+typedef struct hem__made {
+  size_t dim;
+  hem__photos photos;
+  float *vectors;
+  size_t capacity; /* of vectors, in floats */
+  hem__block blocks[HEM__BLOCKS_MAX];
+  size_t block_count; /* 0: one block, "made" */
+} hem__made;
 
-/* In memory, ready for hem__catalog_seal(path, &made.content, err). Must not be moved. */
-typedef struct hem__test_catalog {
-  hem__photos photos, rejected;
-  float *vectors[HEM__TEST_SPACES];
-  hem__matrix matrices[HEM__TEST_SPACES];
-  hem__catalog_part part;
-  hem__catalog_content content;
-} hem__test_catalog;
+/* Copies a photo and its vector. What is NULL or zero in `photo` becomes: shop, category "all", an item of its own,
+ * no label, path "photo-<row>". */
+void hem__made_add(hem__made *made, hem__photo photo, const float *vector);
+const float *hem__made_vector(const hem__made *made, size_t row);
+/* Seals the space "made" as a catalogue file. */
+void hem__made_seal(const hem__made *made, const char *path);
+void hem__made_clear(hem__made *made);
 
-/* Photos first, first + 1, ... in spaces "a+b" (2 + 3 values), "flat" (4 values) and "single" (1 value). */
-void hem__test_catalog_init(hem__test_catalog *made, size_t first, size_t rows, size_t space_count);
-void hem__test_catalog_clear(hem__test_catalog *made);
+/* Seals FOLDER/catalog.h5 and indexes it into FOLDER/<store>. Returns the store's path, freed with free(). */
+char *hem__made_store(const hem__made *made, const char *folder, const char *store, hem_index_options options);
 
-/* What photo `row` is; texts live until the next call. */
-hem__photo hem__test_photo(size_t row);
-float hem__test_value(size_t space, size_t row, size_t i);
-
-/* Fails the test unless row `at` of the catalogue is photo `row`, in every column and space. */
-void hem__test_check_row(const hem__catalog *catalog, size_t at, size_t row);
+/* Values 1 and -1: with a dimension that is a power of 4 every distance is a float without error, cosine too, and
+ * ties are many. */
+void hem__test_signs(uint64_t *state, size_t dim, float *out);
+/* Normally distributed, mean 0, variance 1. */
+float hem__test_normal(uint64_t *state);
 
 #endif

@@ -1,0 +1,24 @@
+# Completion for hemline, in bash: commands, options (asked of the program itself) and their values.
+_hemline() {
+  local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]} command=${COMP_WORDS[1]}
+  local commands='demo ingest index query evaluate info verify'
+  if ((COMP_CWORD == 1)); then
+    mapfile -t COMPREPLY < <(compgen -W "$commands --help --version" -- "$current")
+    return
+  fi
+  case $previous in
+    --kind) mapfile -t COMPREPLY < <(compgen -W 'flat hnsw hnsw-sq8 ivf ivf-sq8 ivf-pq' -- "$current") ;;
+    -d | --distance) mapfile -t COMPREPLY < <(compgen -W 'l2 l1 cosine ip' -- "$current") ;;
+    -f | --features) mapfile -t COMPREPLY < <(compgen -W 'hog color hue ccv harris pixels' -- "$current") ;;
+    --match) mapfile -t COMPREPLY < <(compgen -W 'item label' -- "$current") ;;
+    --query-split | --gallery-split)
+      mapfile -t COMPREPLY < <(compgen -W 'train validation test none' -- "$current") ;;
+    *)
+      if [[ $current == -* ]]; then
+        mapfile -t COMPREPLY < <(compgen -W "$(hemline "$command" --help 2>/dev/null | grep -oE -- '--[a-z][a-z-]*')" -- "$current")
+      else
+        mapfile -t COMPREPLY < <(compgen -f -- "$current")
+      fi ;;
+  esac
+}
+complete -o filenames -F _hemline hemline
