@@ -167,7 +167,7 @@ static hem_status copy_vectors(const build *b, const hem__generation_category *c
     const float *from = hem__row(all, b->order[c->first + i]);
     float *to = *out + i * all.dim;
     if (!hem__all_finite(from, all.dim))
-      status = hem__fail(err, HEM_ECORRUPT, "row %llu of %s holds a value that is not a number",
+      status = hem__fail(err, HEM_ECORRUPT, "row %llu of %s holds a value that is not a number, or is beyond 1e15",
                          (unsigned long long)b->order[c->first + i], b->options.catalog);
     if (b->options.distance == HEM_COSINE) {
       hem__normalise(from, all.dim, to);

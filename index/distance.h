@@ -19,7 +19,7 @@ float hem__key_distance(hem_distance distance, float key);
 /* Divides by the Euclidean norm; a zero vector stays zero. `out` may be `in`. */
 void hem__normalise(const float *in, size_t dim, float *out);
 
-/* False if any value is NaN or infinite. */
+/* False if any value is NaN, or larger in size than 1e15: no sum of products of such values overflows. */
 bool hem__all_finite(const float *values, size_t count);
 
 #endif

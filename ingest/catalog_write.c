@@ -1,4 +1,5 @@
 /* Catalogue files, written: aside, sealed, synced, renamed. See catalog.h. */
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -184,82 +185,107 @@ typedef struct sealing {
   size_t rows;
   hem__seal seal;
   block_digests digests[HEM__SPACES_MAX];
+  uint64_t offsets[HEM__SPACES_MAX]; /* of the spaces' vectors in the file */
 } sealing;
 
-/* ---- checksums, by all cores, before HDF5 is called ---- */
+/* ---- vectors: HDF5 gives them a place, and all cores fill it ----
+ * Copying into the page cache and hashing are what sealing costs, and HDF5 would do the first on one core, under
+ * its lock. A contiguous dataset is plain bytes at a known place, so the bytes are written there directly. */
 
-typedef struct hashing {
+typedef struct filling {
   const sealing *s;
-  size_t space;
+  size_t space, first; /* first block of this portion */
+  int fd;
+  uint64_t offset;      /* of the dataset in the file */
   hem__sha256 **hashes; /* by worker */
-} hashing;
+  int *errors;          /* by block of the portion: errno, or 0 */
+} filling;
 
-static void hash_block(void *context, size_t block, size_t worker) {
-  const hashing *h = context;
-  const hem__catalog_content *content = h->s->content;
-  size_t from = block * HEM__BLOCK_BYTES, to = from + HEM__BLOCK_BYTES, start = 0;
-  for (size_t p = 0; p < content->part_count; p++) {
-    hem__matrix m = content->parts[p].vectors[h->space];
-    size_t end = start + m.rows * m.dim * sizeof(float), a = hem__max(from, start), b = hem__min(to, end);
-    if (a < b) hem__sha256_add(h->hashes[worker], (const uint8_t *)m.at + (a - start), b - a);
-    start = end;
+enum { PORTION = 32 }; /* blocks between two reports of progress */
+
+static int write_fully(int fd, const uint8_t *bytes, size_t count, uint64_t offset) {
+  while (count) {
+    ssize_t written = pwrite(fd, bytes, count, (off_t)offset);
+    if (written < 0 && errno == EINTR) continue;
+    if (written <= 0) return written < 0 ? errno : EIO;
+    bytes += written;
+    count -= (size_t)written;
+    offset += (uint64_t)written;
   }
-  hem__sha256_end(h->hashes[worker], &h->s->digests[h->space].at[block]);
+  return 0;
 }
 
-static hem_status hash_space(sealing *s, size_t space, hem_error *err) {
-  size_t dim = s->content->spaces[space].dim, bytes, threads = s->content->threads ? s->content->threads : hem__cores();
-  block_digests *digests = &s->digests[space];
-  hashing h = {.s = s, .space = space};
-  if (!hem__mul(dim, sizeof(float), &bytes) || !hem__mul(bytes, s->rows, &bytes))
-    return hem__fail(err, HEM_ENOMEM, "%s: %zu vectors of %zu values are too many", s->path, s->rows, dim);
-  digests->count = bytes ? (bytes - 1) / HEM__BLOCK_BYTES + 1 : 0;
-  hem_status status = hem__alloc(digests->count, sizeof *digests->at, "checksums", &digests->at, err);
-  if (!status) status = hem__alloc(threads, sizeof *h.hashes, "checksums", &h.hashes, err);
-  for (size_t i = 0; i < threads && !status; i++) status = hem__sha256_new(&h.hashes[i], err);
-  if (!status) status = hem__parallel_for(digests->count, threads, hash_block, &h, err);
-  for (size_t i = 0; h.hashes && i < threads; i++) hem__sha256_free(h.hashes[i]);
-  free(h.hashes);
+/* One block: the piece of each part that lies in it is hashed and written. */
+static void fill_block(void *context, size_t i, size_t worker) {
+  const filling *f = context;
+  const hem__catalog_content *content = f->s->content;
+  size_t block = f->first + i, from = block * HEM__BLOCK_BYTES, to = from + HEM__BLOCK_BYTES, start = 0;
+  for (size_t p = 0; p < content->part_count && !f->errors[i]; p++) {
+    hem__matrix m = content->parts[p].vectors[f->space];
+    size_t end = start + m.rows * m.dim * sizeof(float), a = hem__max(from, start), b = hem__min(to, end);
+    const uint8_t *bytes = (const uint8_t *)m.at + (a - start);
+    start = end;
+    if (a >= b) continue;
+    hem__sha256_add(f->hashes[worker], bytes, b - a);
+    f->errors[i] = write_fully(f->fd, bytes, b - a, f->offset + a);
+  }
+  hem__sha256_end(f->hashes[worker], &f->s->digests[f->space].at[block]);
+  /* Starts the disk on it, so that the sync at the end finds little to do. */
+  sync_file_range(f->fd, (off_t)(f->offset + from), HEM__BLOCK_BYTES, SYNC_FILE_RANGE_WRITE);
+}
+
+static hem_status fill_portions(filling *f, size_t threads, hem_error *err) {
+  int errors[PORTION];
+  const sealing *s = f->s;
+  size_t blocks = s->digests[f->space].count;
+  hem_status status = HEM_OK;
+  f->errors = errors;
+  for (f->first = 0; f->first < blocks && !status; f->first += PORTION) {
+    size_t count = hem__min(PORTION, blocks - f->first);
+    memset(errors, 0, sizeof errors);
+    status = hem__parallel_for(count, threads, fill_block, f, err);
+    for (size_t i = 0; i < count && !status; i++) {
+      errno = errors[i];
+      if (errors[i]) status = hem__fail_errno(err, "cannot write vectors to %s", s->path);
+    }
+    if (!status)
+      status = hem__progress_report(&s->content->progress, "seal", s->rows * (f->first + count) / blocks, s->rows,
+                                    "photos", err);
+  }
   return status;
 }
 
-/* ---- vectors ---- */
-
-/* Starts the disk on what was written, so that the sync at the end finds little to do. */
-static void start_writing_back(hid_t file) {
-  int *fd = NULL;
-  if (H5Fget_vfd_handle(file, H5P_DEFAULT, (void **)&fd) >= 0 && fd) sync_file_range(*fd, 0, 0, SYNC_FILE_RANGE_WRITE);
+/* Fills one space's place in the file at `path`. */
+static hem_status fill_space(const sealing *s, const char *path, size_t space, hem_error *err) {
+  size_t threads = s->content->threads ? s->content->threads : hem__cores();
+  filling f = {.s = s, .space = space, .fd = -1, .offset = s->offsets[space]};
+  hem_status status = hem__alloc(threads, sizeof *f.hashes, "checksums", &f.hashes, err);
+  for (size_t i = 0; i < threads && !status; i++) status = hem__sha256_new(&f.hashes[i], err);
+  if (!status && (f.fd = open(path, O_WRONLY | O_CLOEXEC)) < 0) status = hem__fail_errno(err, "cannot open %s", path);
+  if (!status) status = fill_portions(&f, threads, err);
+  if (f.fd >= 0) close(f.fd);
+  for (size_t i = 0; f.hashes && i < threads; i++) hem__sha256_free(f.hashes[i]);
+  free(f.hashes);
+  return status;
 }
 
-static bool write_vectors(hid_t dataset, size_t first, size_t count, size_t dim, const float *values) {
-  hsize_t start[2] = {first, 0}, extent[2] = {count, dim};
-  hid_t file_space = H5Dget_space(dataset), memory_space = H5Screate_simple(2, extent, NULL);
-  bool fine = H5Sselect_hyperslab(file_space, H5S_SELECT_SET, start, NULL, extent, NULL) >= 0 &&
-              H5Dwrite(dataset, H5T_IEEE_F32LE, memory_space, file_space, H5P_DEFAULT, values) >= 0;
-  H5Sclose(memory_space);
-  H5Sclose(file_space);
-  return fine;
+static hem_status fill_spaces(const sealing *s, const char *path, hem_error *err) {
+  hem_status status = HEM_OK;
+  for (size_t i = 0; i < s->content->space_count && s->rows && !status; i++) status = fill_space(s, path, i, err);
+  return status;
 }
 
-/* Streams one space's vectors of all parts into its contiguous dataset. */
-static hem_status stream_vectors(const sealing *s, size_t space, hid_t file, hid_t dataset, hem_error *err) {
-  enum { STEP_BYTES = 16 << 20 };
-  const hem__catalog_content *content = s->content;
-  size_t dim = content->spaces[space].dim, at = 0, step = hem__max(STEP_BYTES / (dim * sizeof(float)), 1);
-  for (size_t p = 0; p < content->part_count; p++) {
-    hem__matrix m = content->parts[p].vectors[space];
-    for (size_t first = 0, count; first < m.rows; first += count, at += count) {
-      count = hem__min(step, m.rows - first);
-      if (!write_vectors(dataset, at, count, dim, hem__row(m, first)))
-        return hem__hdf5_fail(err, HEM_EIO, "write vectors", s->path);
-      start_writing_back(file);
-      hem__hdf5_leave(); /* the callback is the user's: it may call us */
-      hem_status status = hem__progress_report(&content->progress, "seal", at + count, s->rows, "photos", err);
-      hem__hdf5_enter();
-      if (status) return status;
-    }
+static hem_status alloc_digests(sealing *s, hem_error *err) {
+  hem_status status = HEM_OK;
+  for (size_t i = 0; i < s->content->space_count && !status; i++) {
+    size_t dim = s->content->spaces[i].dim, bytes;
+    block_digests *digests = &s->digests[i];
+    if (!hem__mul(dim, sizeof(float), &bytes) || !hem__mul(bytes, s->rows, &bytes))
+      return hem__fail(err, HEM_ENOMEM, "%s: %zu vectors of %zu values are too many", s->path, s->rows, dim);
+    digests->count = bytes ? (bytes - 1) / HEM__BLOCK_BYTES + 1 : 0;
+    status = hem__alloc(digests->count, sizeof *digests->at, "checksums", &digests->at, err);
   }
-  return HEM_OK;
+  return status;
 }
 
 static hem_status write_digests(hid_t group, const char *name, const block_digests *digests, const char *path,
@@ -288,30 +314,37 @@ static hid_t create_vectors(hid_t group, const char *name, size_t count, size_t 
   return dataset;
 }
 
-static hem_status write_space(sealing *s, hid_t file, hid_t embeddings, size_t space, hem_error *err) {
+static hem_status create_space(sealing *s, hid_t embeddings, size_t space, hem_error *err) {
   const hem__space *sp = &s->content->spaces[space];
   hid_t dataset = create_vectors(embeddings, sp->name, s->rows, sp->dim);
-  hem_status status = dataset < 0 || !put_space_attributes(dataset, sp)
-                          ? hem__hdf5_fail(err, HEM_EIO, "make an embedding space", s->path)
-                          : HEM_OK;
-  if (!status && s->rows)
+  if (dataset < 0 || !put_space_attributes(dataset, sp)) {
+    hem__hdf5_fail(err, HEM_EIO, "make an embedding space", s->path);
+    if (dataset >= 0) H5Dclose(dataset);
+    return HEM_EIO;
+  }
+  if (s->rows) {
+    s->offsets[space] = H5Dget_offset(dataset);
     s->seal.extents[s->seal.extent_count++] =
-        (hem__extent){.offset = H5Dget_offset(dataset), .size = s->rows * sp->dim * sizeof(float)};
-  if (!status) status = stream_vectors(s, space, file, dataset, err);
-  if (dataset >= 0) H5Dclose(dataset);
+        (hem__extent){.offset = s->offsets[space], .size = s->rows * sp->dim * sizeof(float)};
+  }
+  H5Dclose(dataset);
+  return HEM_OK;
+}
+
+static hem_status create_spaces(sealing *s, hid_t file, hem_error *err) {
+  hid_t embeddings = make_group(file, "embeddings");
+  hem_status status = embeddings < 0 ? hem__hdf5_fail(err, HEM_EIO, "make a group", s->path) : HEM_OK;
+  for (size_t i = 0; i < s->content->space_count && !status; i++) status = create_space(s, embeddings, i, err);
+  if (embeddings >= 0) H5Gclose(embeddings);
   return status;
 }
 
-static hem_status write_spaces(sealing *s, hid_t file, hem_error *err) {
-  hid_t embeddings = make_group(file, "embeddings");
-  hid_t digests = make_group(file, "block_sha256");
-  hem_status status = embeddings < 0 || digests < 0 ? hem__hdf5_fail(err, HEM_EIO, "make a group", s->path) : HEM_OK;
-  for (size_t i = 0; i < s->content->space_count && !status; i++) {
-    status = write_space(s, file, embeddings, i, err);
-    if (!status) status = write_digests(digests, s->content->spaces[i].name, &s->digests[i], s->path, err);
-  }
-  if (digests >= 0) H5Gclose(digests);
-  if (embeddings >= 0) H5Gclose(embeddings);
+static hem_status write_all_digests(const sealing *s, hid_t file, hem_error *err) {
+  hid_t group = make_group(file, "block_sha256");
+  hem_status status = group < 0 ? hem__hdf5_fail(err, HEM_EIO, "make a group", s->path) : HEM_OK;
+  for (size_t i = 0; i < s->content->space_count && !status; i++)
+    status = write_digests(group, s->content->spaces[i].name, &s->digests[i], s->path, err);
+  if (group >= 0) H5Gclose(group);
   return status;
 }
 
@@ -327,21 +360,32 @@ static hid_t create_file(const char *path) {
   return file;
 }
 
-static hem_status write_file(sealing *s, const char *path, hem_error *err) {
+static hem_status write_tables(const sealing *s, hid_t file, hem_error *err) {
   const hem__photos *rejected = s->content->rejected;
   rows photos = {.parts = s->content->parts, .count = s->rows};
   rows refused = {.rejected = rejected->rejected, .count = rejected->rejected_count};
-  hid_t file = create_file(path);
-  if (file < 0) return hem__hdf5_fail(err, HEM_EIO, "make the file", path);
-  hem_status status = put_text(file, "hemline_version", HEM_VERSION_STRING)
-                          ? HEM_OK
-                          : hem__hdf5_fail(err, HEM_EIO, "write an attribute", path);
-  /* Vectors first: their extents then lie in order, before what grows. */
-  if (!status) status = write_spaces(s, file, err);
-  if (!status) status = write_columns(file, "photos", &photos, hem__photo_columns, hem__photo_column_count, path, err);
+  hem_status status = write_all_digests(s, file, err);
+  if (!status)
+    status = write_columns(file, "photos", &photos, hem__photo_columns, hem__photo_column_count, s->path, err);
   if (!status && refused.count)
-    status = write_columns(file, "rejected", &refused, hem__rejection_columns, hem__rejection_column_count, path, err);
-  if (H5Fclose(file) < 0 && !status) status = hem__hdf5_fail(err, HEM_EIO, "finish the file", path);
+    status =
+        write_columns(file, "rejected", &refused, hem__rejection_columns, hem__rejection_column_count, s->path, err);
+  return status;
+}
+
+/* Vectors first: their extents then lie in order, before what grows. */
+static hem_status write_file(sealing *s, const char *path, hem_error *err) {
+  hem__hdf5_enter();
+  hid_t file = create_file(path);
+  hem_status status = file >= 0 && put_text(file, "hemline_version", HEM_VERSION_STRING)
+                          ? create_spaces(s, file, err)
+                          : hem__hdf5_fail(err, HEM_EIO, "make the file", path);
+  hem__hdf5_leave();
+  if (!status) status = fill_spaces(s, path, err);
+  hem__hdf5_enter();
+  if (!status) status = write_tables(s, file, err);
+  if (file >= 0 && H5Fclose(file) < 0 && !status) status = hem__hdf5_fail(err, HEM_EIO, "finish the file", path);
+  hem__hdf5_leave();
   return status;
 }
 
@@ -361,11 +405,9 @@ hem_status hem__catalog_seal(const char *path, const hem__catalog_content *conte
   hem_status status = check_spaces(content->spaces, content->space_count, err);
   for (size_t i = 0; i < content->part_count; i++) s.rows += content->parts[i].photos->count;
   if (!status) status = hem__print(&temporary, err, "%s.tmp", path);
-  for (size_t i = 0; i < content->space_count && !status; i++) status = hash_space(&s, i, err);
+  if (!status) status = alloc_digests(&s, err);
   if (status) goto exit;
-  hem__hdf5_enter();
   status = write_file(&s, temporary, err);
-  hem__hdf5_leave();
   if (!status) status = hem__seal_write(temporary, &s.seal, err);
   if (!status) status = hem__sync(temporary, err);
   if (!status) status = hem__rename(temporary, path, err);

@@ -297,6 +297,7 @@ static hem_status run(ingest *in, hem_error *err) {
   hem_status sealed = seal_wait(in, status ? NULL : err);
   if (!status) status = sealed;
   in->result.rows += in->result.added;
+  if (!status && in->listed == 0) status = hem__fail(err, HEM_ENOTFOUND, "the source lists no photos");
   /* One file and no segments is what folding makes: then there is nothing to fold. */
   bool folded = in->segments.count == 1 && hem__path_exists(in->options.catalog) && !hem__path_exists(in->segments.folder);
   if (!status && in->segments.count && !folded)

@@ -362,7 +362,7 @@ static hem_status check_query(const search *q, const float *vector, size_t dim, 
   const hem__manifest *m = &q->s->engine->generation.manifest;
   if (dim != m->dim)
     return hem__fail(err, HEM_EMISMATCH, "the query has %zu values; this store holds '%s', of %zu", dim, m->space, m->dim);
-  if (!hem__all_finite(vector, dim)) return hem__fail(err, HEM_EINVAL, "the query holds a value that is not a number");
+  if (!hem__all_finite(vector, dim)) return hem__fail(err, HEM_EINVAL, "the query holds a value that is not a number, or is beyond 1e15");
   if (q->k > K_MAX) return hem__fail(err, HEM_EINVAL, "k is %zu; at most %d can be asked for", q->k, K_MAX);
   return HEM_OK;
 }

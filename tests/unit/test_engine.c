@@ -80,6 +80,7 @@ static bool is_searched(const hem_search_options *o, const hem__photo *photo) {
 static size_t rank_all(hem_distance distance, const float *query, const hem_search_options *o, wanted *out,
                        size_t *gallery) {
   size_t count = 0, kept = 0;
+  hem__set items = {0};
   *gallery = 0;
   for (size_t row = 0; row < made.photos.count; row++) {
     const hem__photo *photo = &made.photos.at[row];
@@ -90,22 +91,25 @@ static size_t rank_all(hem_distance distance, const float *query, const hem_sear
   }
   qsort(out, count, sizeof *out, by_distance_item_row);
   for (size_t i = 0; i < count && kept < o->k; i++) {
-    bool new = true;
-    for (size_t j = 0; j < kept && new && !o->photos; j++) new = strcmp(out[j].item, out[i].item) != 0;
-    if (new) out[kept++] = out[i];
+    size_t before = items.count;
+    if (hem__set_add(&items, out[i].item, NULL, NULL)) ck_abort_msg("no memory");
+    if (o->photos || items.count > before) out[kept++] = out[i];
   }
+  hem__set_clear(&items);
   return kept;
 }
 
+/* Plain ifs: Check writes to a file for each of its asserts, and hits are many. */
 static void check_hit(const hem_hit *hit, const wanted *want, size_t place, const hem_search_options *o) {
   const hem__photo *photo = &made.photos.at[want->row];
-  ck_assert_msg(hit->row == want->row, "k %zu, place %zu: row %zu (%s, %g) instead of row %zu (%s, %g)", o->k, place,
-                (size_t)hit->row, hit->item_id, (double)hit->distance, want->row, want->item, want->distance);
-  ck_assert_str_eq(hit->item_id, photo->item_id);
-  ck_assert_str_eq(hit->category, photo->category);
-  ck_assert_str_eq(hit->path, photo->path);
-  ck_assert_str_eq(hit->label, photo->label);
-  ck_assert_double_eq_tol((double)hit->distance, want->distance, 1e-6);
+  if (hit->row != want->row)
+    ck_abort_msg("k %zu, place %zu: row %zu (%s, %g) instead of row %zu (%s, %g)", o->k, place, (size_t)hit->row,
+                 hit->item_id, (double)hit->distance, want->row, want->item, want->distance);
+  bool texts = !strcmp(hit->item_id, photo->item_id) && !strcmp(hit->category, photo->category) &&
+               !strcmp(hit->path, photo->path) && !strcmp(hit->label, photo->label);
+  if (!texts) ck_abort_msg("row %zu is described as %s, %s, %s", want->row, hit->item_id, hit->category, hit->path);
+  if (fabs((double)hit->distance - want->distance) > 1e-6)
+    ck_abort_msg("row %zu is at %g instead of %g", want->row, (double)hit->distance, want->distance);
 }
 
 static void check_exact(hem_searcher *searcher, hem_distance distance, size_t query, hem_search_options o) {
@@ -115,10 +119,8 @@ static void check_exact(hem_searcher *searcher, hem_distance distance, size_t qu
   o.size = sizeof o;
   o.exact = true;
   ck_ok(hem_search(searcher, queries[query], DIM, &o, &answer, err));
-  ck_assert_uint_eq(answer.wanted, o.k);
   ck_assert_msg(answer.found == count, "k %zu: %zu hits instead of %zu", o.k, answer.found, count);
-  ck_assert_uint_eq(answer.gallery, gallery);
-  ck_assert_uint_eq(answer.fallbacks, 0);
+  ck_assert(answer.wanted == o.k && answer.gallery == gallery && answer.fallbacks == 0);
   ck_assert_int_eq(answer.shortfall, count < o.k ? HEM_SMALL_GALLERY : HEM_COMPLETE);
   for (size_t i = 0; i < count; i++) check_hit(&answer.hits[i], &want[i], i, &o);
 }
@@ -126,9 +128,9 @@ static void check_exact(hem_searcher *searcher, hem_distance distance, size_t qu
 /* ---- every distance, kind, k and choice of categories ----------------------------------------------------------------- */
 
 static const char *const some[][4] = {
-    {NULL}, {"alpha"}, {"gamma"}, {"gamma", "alpha"}, {"beta", "beta", "beta"}, {"gamma", "beta", "alpha", "beta"}};
-static const size_t some_counts[] = {0, 1, 1, 2, 3, 4};
-static const size_t ks[] = {1, 2, 3, 10, 50, 299, 301, 1000, PHOTOS, 10 * PHOTOS};
+    {NULL}, {"alpha"}, {"gamma", "alpha"}, {"beta", "gamma", "beta"}};
+static const size_t some_counts[] = {0, 1, 2, 3};
+static const size_t ks[] = {1, 2, 10, 50, 301, 1000, 10 * PHOTOS};
 
 static void check_store(const char *kind, hem_distance distance) {
   char name[32];
@@ -183,17 +185,19 @@ static void check_approximate(hem_searcher *searcher, hem_distance distance, siz
   ck_ok(hem_search(searcher, queries[query], DIM, &o, &answer, err));
   for (size_t i = 0; i < answer.found; i++) {
     const hem_hit *hit = &answer.hits[i];
-    ck_assert_uint_lt(hit->row, made.photos.count);
-    ck_assert_msg(!seen[hit->row], "row %zu twice", (size_t)hit->row);
+    if (hit->row >= made.photos.count || seen[hit->row]) ck_abort_msg("place %zu: row %zu", i, (size_t)hit->row);
     seen[hit->row] = true;
-    ck_assert(is_searched(&o, &made.photos.at[hit->row]));
-    ck_assert_str_eq(hit->item_id, made.photos.at[hit->row].item_id);
+    const hem__photo *photo = &made.photos.at[hit->row];
     double want = distance_of(distance, queries[query], hem__made_vector(&made, hit->row));
-    ck_assert_double_eq_tol((double)hit->distance, want, 1e-5);
+    if (!is_searched(&o, photo) || strcmp(hit->item_id, photo->item_id) != 0)
+      ck_abort_msg("row %zu (%s) was not asked for", (size_t)hit->row, hit->item_id);
+    if (fabs((double)hit->distance - want) > 1e-5)
+      ck_abort_msg("row %zu is at %g instead of %g", (size_t)hit->row, (double)hit->distance, want);
     wanted here = {(double)hit->distance, hit->item_id, hit->row};
-    ck_assert_msg(by_distance_item_row(&before, &here) < 0, "place %zu is out of order", i);
+    if (by_distance_item_row(&before, &here) >= 0) ck_abort_msg("place %zu is out of order", i);
     before = here;
-    for (size_t j = 0; j < i && !o.photos; j++) ck_assert_str_ne(answer.hits[j].item_id, hit->item_id);
+    for (size_t j = 0; j < i && !o.photos; j++)
+      if (!strcmp(answer.hits[j].item_id, hit->item_id)) ck_abort_msg("item '%s' twice", hit->item_id);
   }
   static wanted all[PHOTOS];
   size_t gallery;
@@ -210,7 +214,7 @@ static void check_approximate_store(const char *kind, hem_distance distance) {
   ck_ok(hem_engine_open(store, NULL, &engine, err));
   ck_ok(hem_searcher_new(engine, &searcher, err));
   for (size_t c = 0; c < sizeof some_counts / sizeof *some_counts; c++)
-    for (size_t k = 0; k < 8; k++)
+    for (size_t k = 0; k < 6; k++)
       for (size_t q = 0; q < QUERIES; q++) {
         hem_search_options o = {.k = ks[k], .categories = some[c], .category_count = some_counts[c]};
         check_approximate(searcher, distance, q, o);
