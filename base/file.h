@@ -33,10 +33,10 @@ hem_status hem__aside_publish(hem__aside *aside, uint64_t *size, hem__digest *di
 /* Frees; removes the file where it was not published. */
 void hem__aside_free(hem__aside *aside);
 
-hem_status hem__sync(const char *path, hem_error *err); /* a file's bytes, or a folder's entries */
+hem_status hem__sync(const char *path, hem_error *err);                   /* a file's bytes, or a folder's entries */
 hem_status hem__rename(const char *from, const char *to, hem_error *err); /* and syncs the folder of `to` */
-hem_status hem__make_folder(const char *path, hem_error *err); /* one that exists is fine */
-hem_status hem__remove_tree(const char *path, hem_error *err); /* missing is fine */
+hem_status hem__make_folder(const char *path, hem_error *err);            /* one that exists is fine */
+hem_status hem__remove_tree(const char *path, hem_error *err);            /* missing is fine */
 
 /* ---- one writer at a time ---- */
 

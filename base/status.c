@@ -14,9 +14,9 @@ _Static_assert(sizeof HEM_VERSION_STRING == sizeof STRINGIFY(HEM_VERSION_MAJOR) 
 const char *hem_version(void) { return HEM_VERSION_STRING; }
 
 const char *hem_status_name(hem_status status) {
-  static const char *const names[] = {"HEM_OK",       "HEM_EINVAL",   "HEM_ENOMEM",       "HEM_EIO",
-                                      "HEM_ENOTFOUND", "HEM_ECORRUPT", "HEM_EVERSION",     "HEM_EUNSUPPORTED",
-                                      "HEM_EBUSY",    "HEM_EMISMATCH", "HEM_ECANCELED"};
+  static const char *const names[] = {"HEM_OK",        "HEM_EINVAL",    "HEM_ENOMEM",   "HEM_EIO",
+                                      "HEM_ENOTFOUND", "HEM_ECORRUPT",  "HEM_EVERSION", "HEM_EUNSUPPORTED",
+                                      "HEM_EBUSY",     "HEM_EMISMATCH", "HEM_ECANCELED"};
   size_t i = (size_t)status;
   return i < sizeof names / sizeof *names ? names[i] : "HEM_UNKNOWN";
 }
@@ -65,7 +65,7 @@ hem_status hem__fail_in(hem_error *err, hem_status code, const char *format, ...
 }
 
 hem_status hem__progress_report(const hem_progress *progress, const char *stage, uint64_t done, uint64_t total,
-                       const char *unit, hem_error *err) {
+                                const char *unit, hem_error *err) {
   if (!progress || !progress->report || progress->report(progress->context, stage, done, total, unit)) return HEM_OK;
   return hem__fail(err, HEM_ECANCELED, "stopped during %s after %llu of %llu %s; run the same command again to go on",
                    stage, (unsigned long long)done, (unsigned long long)total, unit);

@@ -16,7 +16,7 @@ __attribute__((format(printf, 3, 4))) hem_status hem__fail_in(hem_error *err, he
 
 /* Reports to the caller's callback; HEM_ECANCELED when it asks to stop. */
 hem_status hem__progress_report(const hem_progress *progress, const char *stage, uint64_t done, uint64_t total,
-                       const char *unit, hem_error *err);
+                                const char *unit, hem_error *err);
 
 /* An options struct of another age: copies what both sides know and leaves the rest zero.
  * `size` is the caller's first field. */

@@ -35,7 +35,7 @@ void hem__wilson(size_t right, size_t total, double *low, double *high) {
 /* ---- who asks whom ----------------------------------------------------------------------------------------------- */
 
 typedef struct side {
-  size_t *rows; /* of the catalogue */
+  size_t *rows;   /* of the catalogue */
   uint32_t *item; /* what makes a photo right, as a number */
   size_t count;
 } side;
@@ -51,7 +51,7 @@ typedef struct measure {
   const hem__photos *photos;
   const hem__space *space;
   hem__matrix vectors;
-  size_t approaches;  /* blocks, and all of them together where there are several */
+  size_t approaches; /* blocks, and all of them together where there are several */
   contest *contests;
   size_t contest_count;
   hem__set items;
@@ -257,8 +257,8 @@ static void score_block(const ranking *r, scratch *s, size_t first_query, size_t
   for (size_t first = 0; first < r->c->gallery.count; first += GALLERY_STEP) {
     size_t count = hem__min(GALLERY_STEP, r->c->gallery.count - first);
     copy_block(m, r->c->gallery.rows + first, count, block, s->gallery_block);
-    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, (int)queries, (int)count, (int)dim, 1, s->query_block, (int)dim,
-                s->gallery_block, (int)dim, 0, s->dots, GALLERY_STEP);
+    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, (int)queries, (int)count, (int)dim, 1, s->query_block,
+                (int)dim, s->gallery_block, (int)dim, 0, s->dots, GALLERY_STEP);
     for (size_t q = 0; q < queries; q++)
       hem__keys(HEM_L1, s->query_block + q * dim, s->gallery_block, count, dim, s->sums + q * GALLERY_STEP);
     add_sums(r, s, b, b, first, queries, count);
@@ -327,7 +327,8 @@ static void gallery_norms(const ranking *r) {
     }
 }
 
-/* ---- counting ------------------------------------------------------------------------------------------------------ */
+/* ---- counting ------------------------------------------------------------------------------------------------------
+ */
 
 /* A random order's chance that one of `right` photos is among the first k of `total`. */
 static double chance(size_t right, size_t total, size_t k) {
@@ -369,7 +370,8 @@ static hem_status rank_queries(ranking *r, size_t threads, hem_error *err) {
     size_t count = hem__min(STEPS, steps - r->first_step);
     status = hem__parallel_for(count, threads, rank_step, r, err);
     m->done = hem__min(m->done + count * r->step, m->total_queries);
-    if (!status) status = hem__progress_report(&m->options.progress, "evaluate", m->done, m->total_queries, "queries", err);
+    if (!status)
+      status = hem__progress_report(&m->options.progress, "evaluate", m->done, m->total_queries, "queries", err);
   }
   return status;
 }
@@ -418,7 +420,8 @@ static void sum_rows(const measure *m, hem__accuracy_row *rows) {
   }
 }
 
-/* ---- the run ------------------------------------------------------------------------------------------------------- */
+/* ---- the run -------------------------------------------------------------------------------------------------------
+ */
 
 static hem_status prepare(measure *m, hem_error *err) {
   bool found = false;

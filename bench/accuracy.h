@@ -13,11 +13,11 @@ typedef enum hem__match { HEM__MATCH_AUTO = 0, HEM__MATCH_ITEM, HEM__MATCH_LABEL
 
 typedef struct hem__accuracy_options {
   size_t space;
-  hem__match match;      /* when a photo is right: same item, or same label. AUTO: item, where any query has one */
-  int query_split;       /* hem__split, or -1: any */
-  int gallery_split;     /* likewise */
-  size_t query_limit;    /* at most so many queries a category, evenly spread; 0: all */
-  size_t threads;        /* 0: one for each core */
+  hem__match match;   /* when a photo is right: same item, or same label. AUTO: item, where any query has one */
+  int query_split;    /* hem__split, or -1: any */
+  int gallery_split;  /* likewise */
+  size_t query_limit; /* at most so many queries a category, evenly spread; 0: all */
+  size_t threads;     /* 0: one for each core */
   hem_progress progress;
 } hem__accuracy_options;
 
@@ -26,10 +26,10 @@ typedef struct hem__accuracy_row {
   const char *category; /* "all": every query, each within its own category */
   const char *approach; /* "hog", ..., or the space's name: all features concatenated */
   hem_distance distance;
-  size_t queries;         /* that have a right photo in the gallery: the others are not counted */
-  size_t without;         /* queries that have none */
-  size_t gallery;         /* shop photos searched */
-  size_t right[HEM__CUTS]; /* queries answered within the first hem__cuts[i] photos */
+  size_t queries;           /* that have a right photo in the gallery: the others are not counted */
+  size_t without;           /* queries that have none */
+  size_t gallery;           /* shop photos searched */
+  size_t right[HEM__CUTS];  /* queries answered within the first hem__cuts[i] photos */
   double chance[HEM__CUTS]; /* what a random order would reach: the mean over queries of 1 - C(G-R, k) / C(G, k) */
 } hem__accuracy_row;
 

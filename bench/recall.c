@@ -35,8 +35,14 @@ static double now_us(void) {
 
 static hem_status ask(measure *m, const sample *s, bool exact, hem_answer *answer, hem_error *err) {
   hem__matrix vectors = hem__catalog_matrix(m->catalog, m->space);
-  hem_search_options o = {.size = sizeof o, .k = m->options.k, .categories = &s->category, .category_count = 1,
-                          .exact = exact, .photos = true, .leave_out = m->leave_one_out, .leave_out_row = s->row};
+  hem_search_options o = {.size = sizeof o,
+                          .k = m->options.k,
+                          .categories = &s->category,
+                          .category_count = 1,
+                          .exact = exact,
+                          .photos = true,
+                          .leave_out = m->leave_one_out,
+                          .leave_out_row = s->row};
   return hem_search(m->searcher, hem__row(vectors, s->row), vectors.dim, &o, answer, err);
 }
 
@@ -102,7 +108,8 @@ static void summarise(hem__recall_row *row, outcome *outcomes, size_t count) {
   row->p99_us = outcomes[count * 99 / 100].microseconds;
 }
 
-/* ---- the run ------------------------------------------------------------------------------------------------------ */
+/* ---- the run ------------------------------------------------------------------------------------------------------
+ */
 
 /* Every query of a category, thinned evenly. */
 static size_t choose(const measure *m, const char *category, sample *out) {
@@ -122,8 +129,8 @@ static hem_status check_space(const hem_engine *engine, measure *m, hem_error *e
   hem_status status = hem__catalog_find_space(m->catalog, info.space, &m->space, err);
   if (status) return status;
   if (strcmp(hem__catalog_space(m->catalog, m->space)->hash, info.space_hash) != 0)
-    return hem__fail(err, HEM_EMISMATCH, "the store was built from another '%s' than %s holds: index it again", info.space,
-                     hem__catalog_path(m->catalog));
+    return hem__fail(err, HEM_EMISMATCH, "the store was built from another '%s' than %s holds: index it again",
+                     info.space, hem__catalog_path(m->catalog));
   const hem__photos *photos = hem__catalog_photos(m->catalog);
   m->leave_one_out = true;
   for (size_t i = 0; i < photos->count && m->leave_one_out; i++) m->leave_one_out = photos->at[i].domain == HEM__SHOP;

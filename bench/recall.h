@@ -5,8 +5,8 @@
 #include "bench/report.h"
 
 typedef struct hem__recall_options {
-  size_t k;             /* 0: 10 */
-  size_t query_limit;   /* at most so many queries a category, evenly spread; 0: 1,000 */
+  size_t k;           /* 0: 10 */
+  size_t query_limit; /* at most so many queries a category, evenly spread; 0: 1,000 */
   hem_progress progress;
 } hem__recall_options;
 

@@ -4,6 +4,7 @@
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -13,7 +14,8 @@ int cli_fail(const hem_error *err) {
   return EXIT_FAILED;
 }
 
-/* ---- progress ------------------------------------------------------------------------------------------------------ */
+/* ---- progress ------------------------------------------------------------------------------------------------------
+ */
 
 static struct {
   char stage[64];
@@ -87,7 +89,8 @@ void cli_progress_end(void) {
   bar.open = false;
 }
 
-/* ---- numbers ------------------------------------------------------------------------------------------------------- */
+/* ---- numbers -------------------------------------------------------------------------------------------------------
+ */
 
 const char *cli_count(uint64_t n) {
   static char buffers[8][32];
@@ -110,6 +113,11 @@ unsigned long cli_number(struct argp_state *state, const char *text, const char 
   if (errno || end == text || *end || *text == '-' || value > limit)
     argp_error(state, "%s wants a whole number from 0 to %lu, not '%s'", option, limit, text);
   return value;
+}
+
+bool cli_is_folder(const char *path) {
+  struct stat st;
+  return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
 }
 
 int cli_print_json(void *value) {

@@ -34,6 +34,8 @@ void cli_progress_end(void);
 const char *cli_count(uint64_t n);
 /* A whole number of an option, or argp's usage error. */
 unsigned long cli_number(struct argp_state *state, const char *text, const char *option, unsigned long limit);
+/* A store is a folder; a catalogue is not. */
+bool cli_is_folder(const char *path);
 /* Prints a JSON value and a line end on stdout, and releases it. `value` is a json_t. Returns an exit code. */
 int cli_print_json(void *value);
 

@@ -43,10 +43,17 @@ static const struct argp_option options[] = {
 static error_t parse(int key, char *text, struct argp_state *state) {
   demo *d = state->input;
   switch (key) {
-    case OPT_DIR: d->folder = text; break;
-    case OPT_IDX: d->idx = text; break;
-    case ARGP_KEY_ARG: argp_error(state, "'%s' is too many", text); break;
-    default: return ARGP_ERR_UNKNOWN;
+    case OPT_DIR:
+      d->folder = text;
+      break;
+    case OPT_IDX:
+      d->idx = text;
+      break;
+    case ARGP_KEY_ARG:
+      argp_error(state, "'%s' is too many", text);
+      break;
+    default:
+      return ARGP_ERR_UNKNOWN;
   }
   return 0;
 }
@@ -62,12 +69,17 @@ static hem_status path_in(const demo *d, const char *name, char *out, hem_error 
   return hem__fail(err, HEM_EINVAL, "the name of the folder is too long");
 }
 
-/* ---- ingest and index -------------------------------------------------------------------------------------------------- */
+/* ---- ingest and index
+ * -------------------------------------------------------------------------------------------------- */
 
 static hem_status ingest(demo *d, hem_error *err) {
   static const char *const features[] = {whitebox, pixels};
-  hem_ingest_options o = {.size = sizeof o, .catalog = d->catalog_path, .idx = d->idx, .features = features,
-                          .feature_count = 2, .progress = d->progress};
+  hem_ingest_options o = {.size = sizeof o,
+                          .catalog = d->catalog_path,
+                          .idx = d->idx,
+                          .features = features,
+                          .feature_count = 2,
+                          .progress = d->progress};
   hem_ingest_result result;
   say("ingest: photos -> embeddings -> catalogue (HDF5)");
   hem_status status = hem_ingest(&o, &result, err);
@@ -82,14 +94,19 @@ static hem_status index_as(demo *d, const char *space, const char *kind, hem_eng
   char name[64], store[PATH_SIZE];
   snprintf(name, sizeof name, "%s.%s.store", strchr(space, '+') ? "whitebox" : space, kind);
   hem_status status = path_in(d, name, store, err);
-  hem_index_options o = {.size = sizeof o, .catalog = d->catalog_path, .store = store, .space = space, .kind = kind,
+  hem_index_options o = {.size = sizeof o,
+                         .catalog = d->catalog_path,
+                         .store = store,
+                         .space = space,
+                         .kind = kind,
                          .progress = d->progress};
   if (!status) status = hem_index(&o, err);
   cli_progress_end();
   return status ? status : hem_engine_open(store, NULL, engine, err);
 }
 
-/* ---- matches ------------------------------------------------------------------------------------------------------------ */
+/* ---- matches
+ * ------------------------------------------------------------------------------------------------------------ */
 
 /* The photo of a catalogue row. The demo's catalogue has the source's photos in the source's order; a photo
  * whose checksum is another one is not shown. */
@@ -100,7 +117,8 @@ static hem_status picture(const demo *d, uint64_t row, hem__image *out, hem_erro
   hem_status status = d->photos->read(d->photos, row, &read, out, err);
   if (!status && !hem__digest_equal(&read.source, &kept->source)) {
     hem__image_clear(out);
-    status = hem__fail(err, HEM_EMISMATCH, "%s is not the photo that was ingested: remove the demo's folder", kept->path);
+    status =
+        hem__fail(err, HEM_EMISMATCH, "%s is not the photo that was ingested: remove the demo's folder", kept->path);
   }
   return status;
 }
@@ -122,8 +140,8 @@ static hem_status fill_sheet(const demo *d, uint64_t row, const hem_answer *answ
     const hem_hit *hit = &answer->hits[i];
     status = picture(d, hit->row, &m->images[1 + i], err);
     snprintf(m->captions[1 + i], sizeof m->captions[1 + i], "%.40s %.3f", hit->label, (double)hit->distance);
-    m->hits[i] = (hem__sheet_photo){.image = &m->images[1 + i], .caption = m->captions[1 + i],
-                                    .right = !strcmp(hit->label, query->label)};
+    m->hits[i] = (hem__sheet_photo){
+        .image = &m->images[1 + i], .caption = m->captions[1 + i], .right = !strcmp(hit->label, query->label)};
   }
   snprintf(m->title, sizeof m->title, "%.40s in category %.40s", query->item_id, query->category);
   *sheet = (hem__sheet){.title = m->title,
@@ -196,18 +214,21 @@ exit:
   return status;
 }
 
-/* ---- numbers -------------------------------------------------------------------------------------------------------------- */
+/* ---- numbers
+ * -------------------------------------------------------------------------------------------------------------- */
 
 static hem_status measure_accuracy(demo *d, hem_error *err) {
-  hem__accuracy_options o = {.query_split = -1, .gallery_split = -1, .query_limit = QUERIES_A_CATEGORY,
-                             .progress = d->progress};
+  hem__accuracy_options o = {
+      .query_split = -1, .gallery_split = -1, .query_limit = QUERIES_A_CATEGORY, .progress = d->progress};
   say("evaluate: top-k accuracy of each feature, by exact distances");
   hem_status status = hem__catalog_find_space(d->catalog, whitebox_space, &o.space, err);
   if (!status) status = hem__accuracy_measure(d->catalog, &o, &d->accuracy, err);
   cli_progress_end();
   if (status) return status;
-  printf("Fashion-MNIST does not say which photos show one product: right means the same class, within its category.\n\n"
-         "%-24s %8s %8s   %s\n", "all categories, L2", "top-1", "chance", "95% interval");
+  printf(
+      "Fashion-MNIST does not say which photos show one product: right means the same class, within its category.\n\n"
+      "%-24s %8s %8s   %s\n",
+      "all categories, L2", "top-1", "chance", "95% interval");
   for (size_t i = 0; i < d->accuracy.row_count; i++) {
     const hem__accuracy_row *row = &d->accuracy.rows[i];
     if (strcmp(row->category, "all") != 0 || row->distance != HEM_L2) continue;
@@ -227,8 +248,7 @@ static hem_status measure_kind(demo *d, const char *kind, hem_error *err) {
   hem__recall_options o = {.query_limit = RECALL_QUERIES, .progress = d->progress};
   hem_status status = index_as(d, pixels, kind, &engine, err);
   if (!status) status = hem__recall_measure(engine, d->catalog, &o, &rows, &count, err);
-  if (!status)
-    status = hem__grow(&d->recall, &capacity, d->recall_count + 1, sizeof *d->recall, "recall", err);
+  if (!status) status = hem__grow(&d->recall, &capacity, d->recall_count + 1, sizeof *d->recall, "recall", err);
   cli_progress_end();
   if (!status) {
     /* The engine goes; the row's names must not go with it. */
@@ -236,8 +256,8 @@ static hem_status measure_kind(demo *d, const char *kind, hem_error *err) {
     *all = rows[count - 1];
     all->kind = kind;
     all->category = "all";
-    printf("%-9s recall@10 %.4f (95%%: %.4f-%.4f), %.0f us a query (p99 %.0f)\n", kind, all->recall, all->low, all->high,
-           all->median_us, all->p99_us);
+    printf("%-9s recall@10 %.4f (95%%: %.4f-%.4f), %.0f us a query (p99 %.0f)\n", kind, all->recall, all->low,
+           all->high, all->median_us, all->p99_us);
   }
   free(rows);
   hem_engine_close(engine);
@@ -255,9 +275,10 @@ static hem_status measure_recall(demo *d, hem_error *err) {
 static hem_status write_report(const demo *d, hem_error *err) {
   hem__report report = {
       .title = "Hemline on Fashion-MNIST",
-      .summary = "60,000 product photos are the shop and 10,000 others the customers. The sheets show white-box features "
-                 "under L2; recall and speed are those of 784 raw pixels, the data set that ann-benchmarks calls "
-                 "fashion-mnist-784-euclidean, each query within its own category.",
+      .summary =
+          "60,000 product photos are the shop and 10,000 others the customers. The sheets show white-box features "
+          "under L2; recall and speed are those of 784 raw pixels, the data set that ann-benchmarks calls "
+          "fashion-mnist-784-euclidean, each query within its own category.",
       .accuracy = &d->accuracy,
       .recall = d->recall,
       .recall_count = d->recall_count,

@@ -2,12 +2,21 @@
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "bench/recall.h"
 #include "cli/cli.h"
 
-enum { OPT_SPACE = 256, OPT_REPORT, OPT_JSON, OPT_MATCH, OPT_QUERIES, OPT_THREADS, OPT_CATALOG, OPT_QSPLIT, OPT_GSPLIT };
+enum {
+  OPT_SPACE = 256,
+  OPT_REPORT,
+  OPT_JSON,
+  OPT_MATCH,
+  OPT_QUERIES,
+  OPT_THREADS,
+  OPT_CATALOG,
+  OPT_QSPLIT,
+  OPT_GSPLIT
+};
 
 typedef struct evaluate_arguments {
   const char *path, *space, *report, *catalog;
@@ -59,19 +68,39 @@ static hem__match parse_match(struct argp_state *state, const char *text) {
 static error_t parse(int key, char *text, struct argp_state *state) {
   evaluate_arguments *a = state->input;
   switch (key) {
-    case OPT_SPACE: a->space = text; break;
-    case OPT_REPORT: a->report = text; break;
-    case OPT_CATALOG: a->catalog = text; break;
-    case OPT_JSON: a->json = true; break;
-    case 'q': a->quiet = true; break;
-    case OPT_MATCH: a->accuracy.match = parse_match(state, text); break;
-    case OPT_QSPLIT: a->accuracy.query_split = parse_split(state, text); break;
-    case OPT_GSPLIT: a->accuracy.gallery_split = parse_split(state, text); break;
-    case OPT_THREADS: a->accuracy.threads = cli_number(state, text, "--threads", 1024); break;
+    case OPT_SPACE:
+      a->space = text;
+      break;
+    case OPT_REPORT:
+      a->report = text;
+      break;
+    case OPT_CATALOG:
+      a->catalog = text;
+      break;
+    case OPT_JSON:
+      a->json = true;
+      break;
+    case 'q':
+      a->quiet = true;
+      break;
+    case OPT_MATCH:
+      a->accuracy.match = parse_match(state, text);
+      break;
+    case OPT_QSPLIT:
+      a->accuracy.query_split = parse_split(state, text);
+      break;
+    case OPT_GSPLIT:
+      a->accuracy.gallery_split = parse_split(state, text);
+      break;
+    case OPT_THREADS:
+      a->accuracy.threads = cli_number(state, text, "--threads", 1024);
+      break;
     case OPT_QUERIES:
       a->accuracy.query_limit = a->recall.query_limit = cli_number(state, text, "--queries", 1000000000);
       break;
-    case 'k': a->recall.k = cli_number(state, text, "-k", 100000); break;
+    case 'k':
+      a->recall.k = cli_number(state, text, "-k", 100000);
+      break;
     case ARGP_KEY_ARG:
       if (a->path) argp_error(state, "one catalogue or store, please: '%s' is too many", text);
       a->path = text;
@@ -79,12 +108,14 @@ static error_t parse(int key, char *text, struct argp_state *state) {
     case ARGP_KEY_END:
       if (!a->path) argp_error(state, "name a CATALOG or a STORE");
       break;
-    default: return ARGP_ERR_UNKNOWN;
+    default:
+      return ARGP_ERR_UNKNOWN;
   }
   return 0;
 }
 
-/* ---- accuracy of a catalogue ----------------------------------------------------------------------------------------- */
+/* ---- accuracy of a catalogue
+ * ----------------------------------------------------------------------------------------- */
 
 static json_t *accuracy_to_json(const hem__accuracy_row *row) {
   json_t *cuts = json_array();
@@ -93,12 +124,13 @@ static json_t *accuracy_to_json(const hem__accuracy_row *row) {
     hem__wilson(row->right[i], row->queries, &low, &high);
     double rate = row->queries ? (double)row->right[i] / (double)row->queries : 0;
     json_array_append_new(cuts, json_pack("{s:I, s:I, s:f, s:f, s:f, s:f}", "k", (json_int_t)hem__cuts[i], "right",
-                                          (json_int_t)row->right[i], "accuracy", rate, "low", low, "high", high, "chance",
-                                          row->chance[i]));
+                                          (json_int_t)row->right[i], "accuracy", rate, "low", low, "high", high,
+                                          "chance", row->chance[i]));
   }
-  return json_pack("{s:s, s:s, s:s, s:I, s:I, s:I, s:o}", "category", row->category, "approach", row->approach, "distance",
-                   hem_distance_name(row->distance), "queries", (json_int_t)row->queries, "queries_without_a_right_photo",
-                   (json_int_t)row->without, "gallery", (json_int_t)row->gallery, "top", cuts);
+  return json_pack("{s:s, s:s, s:s, s:I, s:I, s:I, s:o}", "category", row->category, "approach", row->approach,
+                   "distance", hem_distance_name(row->distance), "queries", (json_int_t)row->queries,
+                   "queries_without_a_right_photo", (json_int_t)row->without, "gallery", (json_int_t)row->gallery,
+                   "top", cuts);
 }
 
 static int print_accuracy_json(const hem__accuracy *accuracy) {
@@ -111,7 +143,8 @@ static int print_accuracy_json(const hem__accuracy *accuracy) {
 static void print_accuracy_row(const hem__accuracy_row *row) {
   printf("%-12s %-22s %-7s %9s %9s", row->category, row->approach, hem_distance_name(row->distance),
          cli_count(row->queries), cli_count(row->gallery));
-  for (size_t i = 0; i < HEM__CUTS; i++) printf(" %6.2f", row->queries ? 100.0 * (double)row->right[i] / (double)row->queries : 0);
+  for (size_t i = 0; i < HEM__CUTS; i++)
+    printf(" %6.2f", row->queries ? 100.0 * (double)row->right[i] / (double)row->queries : 0);
   double low, high;
   hem__wilson(row->right[3], row->queries, &low, &high);
   printf("   %6.2f-%6.2f %7.2f\n", 100 * low, 100 * high, 100 * row->chance[3]);
@@ -164,7 +197,8 @@ static int evaluate_catalog(evaluate_arguments *a) {
   return code;
 }
 
-/* ---- recall of a store --------------------------------------------------------------------------------------------------- */
+/* ---- recall of a store
+ * --------------------------------------------------------------------------------------------------- */
 
 static int print_recall_json(const hem__recall_row *rows, size_t count) {
   json_t *list = json_array();
@@ -179,8 +213,8 @@ static int print_recall_json(const hem__recall_row *rows, size_t count) {
 
 static void print_recall(const hem__recall_row *rows, size_t count) {
   printf("Recall@%zu against an exact scan, and the time of one query on one thread\n\n", count ? rows[0].k : 0);
-  printf("%-16s %-9s %9s %9s %8s %16s %11s %11s\n", "category", "kind", "queries", "gallery", "recall", "95%", "median us",
-         "p99 us");
+  printf("%-16s %-9s %9s %9s %8s %16s %11s %11s\n", "category", "kind", "queries", "gallery", "recall", "95%",
+         "median us", "p99 us");
   for (size_t i = 0; i < count; i++)
     printf("%-16s %-9s %9s %9s %8.4f  %7.4f-%7.4f %11.1f %11.1f\n", rows[i].category, rows[i].kind,
            cli_count(rows[i].queries), cli_count(rows[i].gallery), rows[i].recall, rows[i].low, rows[i].high,
@@ -223,8 +257,7 @@ static int evaluate_store(evaluate_arguments *a) {
 int cli_evaluate(int argc, char **argv) {
   static const struct argp argp = {.options = options, .parser = parse, .args_doc = "CATALOG|STORE", .doc = doc};
   evaluate_arguments a = {.accuracy = {.query_split = -1, .gallery_split = -1}};
-  struct stat st;
   argp_parse(&argp, argc, argv, 0, NULL, &a);
   a.accuracy.progress = a.recall.progress = cli_progress(a.quiet);
-  return stat(a.path, &st) == 0 && S_ISDIR(st.st_mode) ? evaluate_store(&a) : evaluate_catalog(&a);
+  return cli_is_folder(a.path) ? evaluate_store(&a) : evaluate_catalog(&a);
 }

@@ -16,18 +16,20 @@ static const cli_command commands[] = {
 enum { COMMANDS = sizeof commands / sizeof *commands };
 
 static void print_help(FILE *out) {
-  fputs("Usage: hemline COMMAND [OPTION...]\n"
-        "Hemline finds, in a shop's catalogue, the garment in a customer's photo.\n\n",
-        out);
+  fputs(
+      "Usage: hemline COMMAND [OPTION...]\n"
+      "Hemline finds, in a shop's catalogue, the garment in a customer's photo.\n\n",
+      out);
   for (size_t i = 0; i < COMMANDS; i++) fprintf(out, "  %-10s %s\n", commands[i].name, commands[i].summary);
-  fputs("\nEach command explains itself: hemline COMMAND --help\n\n"
-        "Examples:\n"
-        "  hemline demo\n"
-        "  hemline ingest shop.h5 --manifest photos.tsv\n"
-        "  hemline index shop.h5 -o shop.store\n"
-        "  hemline query shop.store street.jpg -k 5\n\n"
-        "Exit status: 0 done, 1 could not do it, 2 wrong usage, 3 done with rejected inputs.\n",
-        out);
+  fputs(
+      "\nEach command explains itself: hemline COMMAND --help\n\n"
+      "Examples:\n"
+      "  hemline demo\n"
+      "  hemline ingest shop.h5 --manifest photos.tsv\n"
+      "  hemline index shop.h5 -o shop.store\n"
+      "  hemline query shop.store street.jpg -k 5\n\n"
+      "Exit status: 0 done, 1 could not do it, 2 wrong usage, 3 done with rejected inputs.\n",
+      out);
 }
 
 int main(int argc, char **argv) {

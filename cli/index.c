@@ -1,7 +1,18 @@
 /* hemline index: a catalogue into a generation of per-category indices. */
 #include "cli/cli.h"
 
-enum { OPT_KIND = 256, OPT_SPACE, OPT_EF, OPT_EFC, OPT_LINKS, OPT_NLIST, OPT_NPROBE, OPT_REFINE, OPT_THREADS, OPT_KEEP };
+enum {
+  OPT_KIND = 256,
+  OPT_SPACE,
+  OPT_EF,
+  OPT_EFC,
+  OPT_LINKS,
+  OPT_NLIST,
+  OPT_NPROBE,
+  OPT_REFINE,
+  OPT_THREADS,
+  OPT_KEEP
+};
 
 typedef struct index_arguments {
   hem_index_options options;
@@ -39,21 +50,45 @@ static error_t parse(int key, char *text, struct argp_state *state) {
   hem_index_options *o = &a->options;
   hem_error err;
   switch (key) {
-    case 'o': o->store = text; break;
-    case 'q': a->quiet = true; break;
-    case OPT_SPACE: o->space = text; break;
-    case OPT_KIND: o->kind = text; break;
+    case 'o':
+      o->store = text;
+      break;
+    case 'q':
+      a->quiet = true;
+      break;
+    case OPT_SPACE:
+      o->space = text;
+      break;
+    case OPT_KIND:
+      o->kind = text;
+      break;
     case 'd':
       if (hem_distance_parse(text, &o->distance, &err)) argp_error(state, "%s", err.message);
       break;
-    case OPT_EF: o->ef_search = (uint32_t)cli_number(state, text, "--ef-search", 100000); break;
-    case OPT_EFC: o->ef_construction = (uint32_t)cli_number(state, text, "--ef-construction", 100000); break;
-    case OPT_LINKS: o->links = (uint32_t)cli_number(state, text, "--links", 1024); break;
-    case OPT_NLIST: o->nlist = (uint32_t)cli_number(state, text, "--nlist", 100000000); break;
-    case OPT_NPROBE: o->nprobe = (uint32_t)cli_number(state, text, "--nprobe", 100000000); break;
-    case OPT_REFINE: o->refine = (uint32_t)cli_number(state, text, "--refine", 10000); break;
-    case OPT_THREADS: o->threads = cli_number(state, text, "--threads", 1024); break;
-    case OPT_KEEP: o->keep = (uint32_t)cli_number(state, text, "--keep", 999999); break;
+    case OPT_EF:
+      o->ef_search = (uint32_t)cli_number(state, text, "--ef-search", 100000);
+      break;
+    case OPT_EFC:
+      o->ef_construction = (uint32_t)cli_number(state, text, "--ef-construction", 100000);
+      break;
+    case OPT_LINKS:
+      o->links = (uint32_t)cli_number(state, text, "--links", 1024);
+      break;
+    case OPT_NLIST:
+      o->nlist = (uint32_t)cli_number(state, text, "--nlist", 100000000);
+      break;
+    case OPT_NPROBE:
+      o->nprobe = (uint32_t)cli_number(state, text, "--nprobe", 100000000);
+      break;
+    case OPT_REFINE:
+      o->refine = (uint32_t)cli_number(state, text, "--refine", 10000);
+      break;
+    case OPT_THREADS:
+      o->threads = cli_number(state, text, "--threads", 1024);
+      break;
+    case OPT_KEEP:
+      o->keep = (uint32_t)cli_number(state, text, "--keep", 999999);
+      break;
     case ARGP_KEY_ARG:
       if (o->catalog) argp_error(state, "one catalogue, please: '%s' is too many", text);
       o->catalog = text;
@@ -62,7 +97,8 @@ static error_t parse(int key, char *text, struct argp_state *state) {
       if (!o->catalog) argp_error(state, "name the CATALOG to index");
       if (!o->store) argp_error(state, "name the store: -o STORE");
       break;
-    default: return ARGP_ERR_UNKNOWN;
+    default:
+      return ARGP_ERR_UNKNOWN;
   }
   return 0;
 }

@@ -2,7 +2,6 @@
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "base/file.h"
 #include "cli/cli.h"
@@ -18,9 +17,15 @@ typedef struct info_arguments {
 static error_t parse(int key, char *text, struct argp_state *state) {
   info_arguments *a = state->input;
   switch (key) {
-    case OPT_JSON: a->json = true; break;
-    case OPT_REJECTED: a->rejected = true; break;
-    case 'q': a->quiet = true; break;
+    case OPT_JSON:
+      a->json = true;
+      break;
+    case OPT_REJECTED:
+      a->rejected = true;
+      break;
+    case 'q':
+      a->quiet = true;
+      break;
     case ARGP_KEY_ARG:
       if (a->path) argp_error(state, "one catalogue or store, please: '%s' is too many", text);
       a->path = text;
@@ -28,17 +33,14 @@ static error_t parse(int key, char *text, struct argp_state *state) {
     case ARGP_KEY_END:
       if (!a->path) argp_error(state, "name a CATALOG or a STORE");
       break;
-    default: return ARGP_ERR_UNKNOWN;
+    default:
+      return ARGP_ERR_UNKNOWN;
   }
   return 0;
 }
 
-static bool is_folder(const char *path) {
-  struct stat st;
-  return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
-}
-
-/* ---- catalogues ------------------------------------------------------------------------------------------------------ */
+/* ---- catalogues
+ * ------------------------------------------------------------------------------------------------------ */
 
 /* Photos of one category, by domain. */
 typedef struct tally {
@@ -80,11 +82,12 @@ static int catalog_json(const hem__catalog *catalog, const tally *tallies, size_
   for (size_t i = 0; i < hem__catalog_space_count(catalog); i++)
     json_array_append_new(spaces, space_to_json(hem__catalog_space(catalog, i)));
   for (size_t i = 0; i < count; i++)
-    json_array_append_new(categories, json_pack("{s:s, s:I, s:I}", "name", tallies[i].category, "shop",
-                                                (json_int_t)tallies[i].shop, "consumer", (json_int_t)tallies[i].consumer));
+    json_array_append_new(categories,
+                          json_pack("{s:s, s:I, s:I}", "name", tallies[i].category, "shop", (json_int_t)tallies[i].shop,
+                                    "consumer", (json_int_t)tallies[i].consumer));
   for (size_t i = 0; i < photos->rejected_count; i++)
-    json_array_append_new(rejected, json_pack("{s:s, s:s}", "path", photos->rejected[i].path, "reason",
-                                              photos->rejected[i].reason));
+    json_array_append_new(
+        rejected, json_pack("{s:s, s:s}", "path", photos->rejected[i].path, "reason", photos->rejected[i].reason));
   return cli_print_json(json_pack("{s:s, s:s, s:I, s:o, s:o, s:o}", "catalog", hem__catalog_path(catalog), "kind",
                                   "catalogue", "photos", (json_int_t)photos->count, "spaces", spaces, "categories",
                                   categories, "rejected", rejected));
@@ -116,7 +119,7 @@ static void mention_segments(const char *path) {
   char *folder = NULL;
   hem_error err;
   if (hem__print(&folder, &err, "%s.segments", path)) return;
-  if (is_folder(folder))
+  if (cli_is_folder(folder))
     fprintf(stderr, "an ingest was interrupted: its sealed photos wait in %s; run the same ingest again\n", folder);
   free(folder);
 }
@@ -138,7 +141,8 @@ static int info_catalog(const info_arguments *a) {
   return code;
 }
 
-/* ---- stores ---------------------------------------------------------------------------------------------------------- */
+/* ---- stores
+ * ---------------------------------------------------------------------------------------------------------- */
 
 static int store_json(const char *store, const hem__generation *g) {
   char *text = NULL;
@@ -147,19 +151,19 @@ static int store_json(const char *store, const hem__generation *g) {
   if (hem__manifest_print(&g->manifest, &text, &size, &err)) return cli_fail(&err);
   json_t *manifest = json_loadb(text, size, 0, NULL);
   free(text);
-  return cli_print_json(json_pack("{s:s, s:s, s:s, s:o}", "store", store, "kind", "store", "generation", g->name,
-                                  "manifest", manifest));
+  return cli_print_json(
+      json_pack("{s:s, s:s, s:s, s:o}", "store", store, "kind", "store", "generation", g->name, "manifest", manifest));
 }
 
 static int store_text(const char *store, const hem__generation *g) {
   const hem__manifest *m = &g->manifest;
-  printf("%s: generation %s, space '%s' (%zu values, %.16s), %s distance, from %s\n\n", store, g->name, m->space, m->dim,
-         m->space_hash, hem_distance_name(m->distance), m->catalog);
+  printf("%s: generation %s, space '%s' (%zu values, %.16s), %s distance, from %s\n\n", store, g->name, m->space,
+         m->dim, m->space_hash, hem_distance_name(m->distance), m->catalog);
   printf("%-16s %12s  %-9s %-16s %8s %8s %8s\n", "category", "photos", "kind", "faiss", "efSearch", "nprobe", "refine");
   for (size_t i = 0; i < m->category_count; i++) {
     const hem__generation_category *c = &m->categories[i];
-    printf("%-16s %12s  %-9s %-16s %8u %8u %8u\n", c->name, cli_count(c->photos), c->kind, *c->factory ? c->factory : "-",
-           c->ef_search, c->nprobe, c->refine);
+    printf("%-16s %12s  %-9s %-16s %8u %8u %8u\n", c->name, cli_count(c->photos), c->kind,
+           *c->factory ? c->factory : "-", c->ef_search, c->nprobe, c->refine);
   }
   return EXIT_DONE;
 }
@@ -174,8 +178,9 @@ static int info_store(const info_arguments *a) {
 }
 
 int cli_info(int argc, char **argv) {
-  static const char doc[] = "Say what is in a catalogue or in a store's current generation.\v"
-                            "Examples:\n  hemline info shop.h5\n  hemline info shop.h5 --rejected\n  hemline info shop.store --json";
+  static const char doc[] =
+      "Say what is in a catalogue or in a store's current generation.\v"
+      "Examples:\n  hemline info shop.h5\n  hemline info shop.h5 --rejected\n  hemline info shop.store --json";
   static const struct argp_option options[] = {
       {"json", OPT_JSON, NULL, 0, "Answer as JSON", 0},
       {"rejected", OPT_REJECTED, NULL, 0, "List the rejected photos and why, tab-separated", 0},
@@ -183,10 +188,11 @@ int cli_info(int argc, char **argv) {
   static const struct argp argp = {.options = options, .parser = parse, .args_doc = "CATALOG|STORE", .doc = doc};
   info_arguments a = {0};
   argp_parse(&argp, argc, argv, 0, NULL, &a);
-  return is_folder(a.path) ? info_store(&a) : info_catalog(&a);
+  return cli_is_folder(a.path) ? info_store(&a) : info_catalog(&a);
 }
 
-/* ---- verify ---------------------------------------------------------------------------------------------------------- */
+/* ---- verify
+ * ---------------------------------------------------------------------------------------------------------- */
 
 static hem_status verify_catalog(const char *path, const hem_progress *progress, hem_error *err) {
   enum { ROWS = 4096 };
@@ -198,7 +204,8 @@ static hem_status verify_catalog(const char *path, const hem_progress *progress,
       size_t count = hem__min(ROWS, vectors.rows - first);
       status = hem__catalog_check(catalog, s, first, count, err);
       if (!status)
-        status = hem__progress_report(progress, hem__catalog_space(catalog, s)->name, first + count, vectors.rows, "photos", err);
+        status = hem__progress_report(progress, hem__catalog_space(catalog, s)->name, first + count, vectors.rows,
+                                      "photos", err);
     }
   }
   hem__catalog_close(catalog);
@@ -214,15 +221,16 @@ static hem_status verify_store(const char *path, hem_error *err) {
 }
 
 int cli_verify(int argc, char **argv) {
-  static const char doc[] = "Check every size and checksum of a catalogue or of a store's current generation.\v"
-                            "Examples:\n  hemline verify shop.h5 && hemline verify shop.store";
+  static const char doc[] =
+      "Check every size and checksum of a catalogue or of a store's current generation.\v"
+      "Examples:\n  hemline verify shop.h5 && hemline verify shop.store";
   static const struct argp_option options[] = {{"quiet", 'q', NULL, 0, "No progress", 0}, {0}};
   static const struct argp argp = {.options = options, .parser = parse, .args_doc = "CATALOG|STORE", .doc = doc};
   info_arguments a = {0};
   hem_error err;
   argp_parse(&argp, argc, argv, 0, NULL, &a);
   hem_progress progress = cli_progress(a.quiet);
-  hem_status status = is_folder(a.path) ? verify_store(a.path, &err) : verify_catalog(a.path, &progress, &err);
+  hem_status status = cli_is_folder(a.path) ? verify_store(a.path, &err) : verify_catalog(a.path, &progress, &err);
   if (status) return cli_fail(&err);
   cli_progress_end();
   printf("%s: intact\n", a.path);

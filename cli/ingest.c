@@ -33,10 +33,18 @@ static error_t parse(int key, char *text, struct argp_state *state) {
   ingest_arguments *a = state->input;
   hem_ingest_options *o = &a->options;
   switch (key) {
-    case OPT_MANIFEST: o->manifest = text; break;
-    case OPT_IDX: o->idx = text; break;
-    case OPT_THREADS: o->threads = cli_number(state, text, "--threads", 1024); break;
-    case 'q': a->quiet = true; break;
+    case OPT_MANIFEST:
+      o->manifest = text;
+      break;
+    case OPT_IDX:
+      o->idx = text;
+      break;
+    case OPT_THREADS:
+      o->threads = cli_number(state, text, "--threads", 1024);
+      break;
+    case 'q':
+      a->quiet = true;
+      break;
     case 'f':
       if (o->feature_count == SPACES_MAX) argp_error(state, "at most %d embedding spaces", SPACES_MAX);
       a->features[o->feature_count++] = text;
@@ -49,7 +57,8 @@ static error_t parse(int key, char *text, struct argp_state *state) {
       if (!o->catalog) argp_error(state, "name the CATALOG to ingest into");
       if (!o->idx == !o->manifest) argp_error(state, "name one source: --manifest or --idx");
       break;
-    default: return ARGP_ERR_UNKNOWN;
+    default:
+      return ARGP_ERR_UNKNOWN;
   }
   return 0;
 }
@@ -66,7 +75,6 @@ int cli_ingest(int argc, char **argv) {
   cli_progress_end();
   fprintf(stderr, "%s: %s photos (%s added, %s already there, %s rejected)\n", a.options.catalog,
           cli_count(result.rows), cli_count(result.added), cli_count(result.skipped), cli_count(result.rejected));
-  if (result.rejected)
-    fprintf(stderr, "why photos were rejected: hemline info %s --rejected\n", a.options.catalog);
+  if (result.rejected) fprintf(stderr, "why photos were rejected: hemline info %s --rejected\n", a.options.catalog);
   return result.rejected ? EXIT_REJECTED : EXIT_DONE;
 }

@@ -55,11 +55,21 @@ static error_t parse(int key, char *text, struct argp_state *state) {
       a->has_row = true;
       a->row = cli_number(state, text, "--row", (unsigned long)INT64_MAX);
       break;
-    case OPT_VECTOR: a->vector = text; break;
-    case OPT_CATALOG: a->catalog = text; break;
-    case OPT_EXACT: a->search.exact = true; break;
-    case OPT_PHOTOS: a->search.photos = true; break;
-    case OPT_JSON: a->json = true; break;
+    case OPT_VECTOR:
+      a->vector = text;
+      break;
+    case OPT_CATALOG:
+      a->catalog = text;
+      break;
+    case OPT_EXACT:
+      a->search.exact = true;
+      break;
+    case OPT_PHOTOS:
+      a->search.photos = true;
+      break;
+    case OPT_JSON:
+      a->json = true;
+      break;
     case 'k':
       a->search.k = cli_number(state, text, "-k", 100000);
       if (!a->search.k) argp_error(state, "-k wants at least 1");
@@ -81,12 +91,14 @@ static error_t parse(int key, char *text, struct argp_state *state) {
       if ((a->photo_count > 0) + a->has_row + (a->vector != NULL) != 1)
         argp_error(state, "query with photos, or --row, or --vector");
       break;
-    default: return ARGP_ERR_UNKNOWN;
+    default:
+      return ARGP_ERR_UNKNOWN;
   }
   return 0;
 }
 
-/* ---- answers ------------------------------------------------------------------------------------------------------- */
+/* ---- answers -------------------------------------------------------------------------------------------------------
+ */
 
 static json_t *hit_to_json(const hem_hit *hit, size_t rank) {
   return json_pack("{s:I, s:s, s:s, s:s, s:s, s:I, s:f}", "rank", (json_int_t)rank, "item_id", hit->item_id, "category",
@@ -98,9 +110,9 @@ static json_t *answer_to_json(const hem_engine_info *info, const char *name, con
   json_t *hits = json_array();
   for (size_t i = 0; i < answer->found; i++) json_array_append_new(hits, hit_to_json(&answer->hits[i], i + 1));
   return json_pack("{s:s, s:s, s:s, s:s, s:f, s:I, s:I, s:s?, s:I, s:I, s:I, s:o}", "query", name, "generation",
-                   info->generation, "space", info->space, "distance", hem_distance_name(info->distance), "milliseconds",
-                   ms, "wanted", (json_int_t)answer->wanted, "found", (json_int_t)answer->found, "shortfall",
-                   answer->shortfall ? "the categories searched hold fewer" : NULL, "gallery_photos",
+                   info->generation, "space", info->space, "distance", hem_distance_name(info->distance),
+                   "milliseconds", ms, "wanted", (json_int_t)answer->wanted, "found", (json_int_t)answer->found,
+                   "shortfall", answer->shortfall ? "the categories searched hold fewer" : NULL, "gallery_photos",
                    (json_int_t)answer->gallery, "categories_searched", (json_int_t)answer->categories,
                    "exact_fallbacks", (json_int_t)answer->fallbacks, "hits", hits);
 }
@@ -109,8 +121,8 @@ static void print_answer(const hem_engine_info *info, const char *name, const he
   printf("%s\n", name);
   for (size_t i = 0; i < answer->found; i++) {
     const hem_hit *hit = &answer->hits[i];
-    printf("%4zu  %12.6g  %-20s  %-10s %-12s %s\n", i + 1, (double)hit->distance, hit->item_id, hit->category, hit->label,
-           hit->path);
+    printf("%4zu  %12.6g  %-20s  %-10s %-12s %s\n", i + 1, (double)hit->distance, hit->item_id, hit->category,
+           hit->label, hit->path);
   }
   fprintf(stderr, "%zu of %zu %s%s, %s photos in %zu categor%s, %s distance, %.2f ms, generation %s\n", answer->found,
           answer->wanted, "wanted", answer->shortfall ? " (the categories searched hold no more)" : "",
@@ -137,7 +149,8 @@ static hem_status ask(hem_searcher *searcher, const hem_engine *engine, const qu
   return HEM_OK;
 }
 
-/* ---- questions ------------------------------------------------------------------------------------------------------ */
+/* ---- questions ------------------------------------------------------------------------------------------------------
+ */
 
 typedef struct session {
   query_arguments *a;
@@ -183,9 +196,10 @@ static hem_status ask_vector(session *s, hem_error *err) {
   if (!status) {
     size_t bytes = fread(values, 1, (s->info.dim + 1) * sizeof *values, file);
     if (bytes != s->info.dim * sizeof *values)
-      status = hem__fail(err, HEM_EMISMATCH, "%s holds %s%zu bytes; this store's vectors are %zu float32 values, %zu bytes",
-                         s->a->vector, bytes > s->info.dim * sizeof *values ? "at least " : "", bytes, s->info.dim,
-                         s->info.dim * sizeof *values);
+      status =
+          hem__fail(err, HEM_EMISMATCH, "%s holds %s%zu bytes; this store's vectors are %zu float32 values, %zu bytes",
+                    s->a->vector, bytes > s->info.dim * sizeof *values ? "at least " : "", bytes, s->info.dim,
+                    s->info.dim * sizeof *values);
   }
   question q = {.name = s->a->vector, .vector = values, .dim = s->info.dim};
   if (!status) status = ask(s->searcher, s->engine, s->a, &q, s->answers, err);
@@ -200,8 +214,9 @@ static hem_status ask_photos(session *s, hem_error *err) {
   float *vector = NULL;
   hem_status status = hem_embedder_new(s->info.features, &embedder, err);
   if (!status && strcmp(hem_embedder_hash(embedder), s->info.space_hash) != 0)
-    status = hem__fail(err, HEM_EMISMATCH, "this Hemline computes '%s' otherwise than the store's: ingest and index again",
-                       s->info.features);
+    status =
+        hem__fail(err, HEM_EMISMATCH, "this Hemline computes '%s' otherwise than the store's: ingest and index again",
+                  s->info.features);
   if (!status) status = hem__alloc(s->info.dim, sizeof *vector, "a vector", &vector, err);
   for (size_t i = 0; i < s->a->photo_count && !status; i++) {
     question q = {.name = s->a->photos[i], .vector = vector, .dim = s->info.dim};
@@ -219,14 +234,17 @@ static hem_status ask_photos(session *s, hem_error *err) {
 }
 
 int cli_query(int argc, char **argv) {
-  static const struct argp argp = {
-      .options = options, .parser = parse, .args_doc = "STORE PHOTO...\nSTORE --row N\nSTORE --vector FILE", .doc = doc};
+  static const struct argp argp = {.options = options,
+                                   .parser = parse,
+                                   .args_doc = "STORE PHOTO...\nSTORE --row N\nSTORE --vector FILE",
+                                   .doc = doc};
   static query_arguments a = {.search = {.size = sizeof a.search}};
   session s = {.a = &a};
   hem_error err;
   argp_parse(&argp, argc, argv, 0, NULL, &a);
   a.search.categories = a.categories;
-  hem_engine_options open = {.size = sizeof open, .categories = a.categories, .category_count = a.search.category_count};
+  hem_engine_options open = {
+      .size = sizeof open, .categories = a.categories, .category_count = a.search.category_count};
   hem_status status = hem_engine_open(a.store, &open, &s.engine, &err);
   if (!status) status = hem_searcher_new(s.engine, &s.searcher, &err);
   if (!status) {

@@ -49,15 +49,16 @@ static const struct kind {
   const char *name;
   enum { FLAT, HNSW, IVF } family;
   coding coding;
-} kinds[] = {{"flat", FLAT, PLAIN},   {"hnsw", HNSW, PLAIN}, {"hnsw-sq8", HNSW, SQ8},
-             {"ivf", IVF, PLAIN},     {"ivf-sq8", IVF, SQ8}, {"ivf-pq", IVF, PQ}};
+} kinds[] = {{"flat", FLAT, PLAIN}, {"hnsw", HNSW, PLAIN}, {"hnsw-sq8", HNSW, SQ8},
+             {"ivf", IVF, PLAIN},   {"ivf-sq8", IVF, SQ8}, {"ivf-pq", IVF, PQ}};
 
 static hem_status find_kind(const hem_index_options *o, const struct kind **out, hem_error *err) {
   const char *name = o->kind ? o->kind : "hnsw";
   const struct kind *k = kinds, *end = kinds + sizeof kinds / sizeof *kinds;
   while (k < end && strcmp(k->name, name) != 0) k++;
   if (k == end)
-    return hem__fail(err, HEM_EINVAL, "no index kind '%s': there are flat, hnsw, hnsw-sq8, ivf, ivf-sq8 and ivf-pq", name);
+    return hem__fail(err, HEM_EINVAL, "no index kind '%s': there are flat, hnsw, hnsw-sq8, ivf, ivf-sq8 and ivf-pq",
+                     name);
   if (o->distance == HEM_L1 && !(k->family == FLAT || (k->family == HNSW && k->coding == PLAIN)))
     return hem__fail(err, HEM_EUNSUPPORTED, "FAISS has no '%s' index for l1: use --kind flat or hnsw", name);
   *out = k;
@@ -229,16 +230,17 @@ static void build_category(void *context, size_t i, size_t worker) {
   free(values);
 }
 
-/* ---- the run ------------------------------------------------------------------------------------------------------- */
+/* ---- the run -------------------------------------------------------------------------------------------------------
+ */
 
 static hem_status open_catalog(build *b, hem_error *err) {
   const hem_index_options *o = &b->options;
   if (!o->catalog || !o->store) return hem__fail(err, HEM_EINVAL, "name a catalogue and a store");
-  if ((size_t)o->distance > HEM_IP) return hem__fail(err, HEM_EINVAL, "no distance has the number %d", (int)o->distance);
+  if ((size_t)o->distance > HEM_IP)
+    return hem__fail(err, HEM_EINVAL, "no distance has the number %d", (int)o->distance);
   hem_status status = hem__catalog_open(o->catalog, &b->catalog, err);
   if (!status) status = hem__catalog_find_space(b->catalog, o->space, &b->space, err);
-  if (!status)
-    status = hem__catalog_check(b->catalog, b->space, 0, hem__catalog_photos(b->catalog)->count, err);
+  if (!status) status = hem__catalog_check(b->catalog, b->space, 0, hem__catalog_photos(b->catalog)->count, err);
   return status;
 }
 
@@ -292,7 +294,8 @@ static hem_status watch(build *b, pthread_t thread, hem_error *err) {
   hem_status status = HEM_OK;
   struct timespec until;
   do {
-    hem_status asked = hem__progress_report(&b->options.progress, "index", atomic_load(&b->done), b->photos, "photos", err);
+    hem_status asked =
+        hem__progress_report(&b->options.progress, "index", atomic_load(&b->done), b->photos, "photos", err);
     if (asked) atomic_store(&b->stop, true);
     if (!status) status = asked;
     clock_gettime(CLOCK_REALTIME, &until);

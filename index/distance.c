@@ -70,9 +70,12 @@ void hem__keys(hem_distance distance, const float *query, const float *rows, siz
 
 float hem__key_distance(hem_distance distance, float key_) {
   switch (distance) {
-    case HEM_L2: return sqrtf(fmaxf(key_, 0));
-    case HEM_COSINE: return fmaxf(1 + key_, 0);
-    default: return key_;
+    case HEM_L2:
+      return sqrtf(fmaxf(key_, 0));
+    case HEM_COSINE:
+      return fmaxf(1 + key_, 0);
+    default:
+      return key_;
   }
 }
 

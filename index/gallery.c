@@ -27,7 +27,8 @@ typedef struct layout {
 static int by_text(const void *a, const void *b) { return strcmp(*(const char *const *)a, *(const char *const *)b); }
 
 /* Numbers the items in byte order. */
-static hem_status number_items(layout *l, const hem__photos *photos, const uint64_t *order, size_t count, hem_error *err) {
+static hem_status number_items(layout *l, const hem__photos *photos, const uint64_t *order, size_t count,
+                               hem_error *err) {
   hem__set numbers = {0};
   uint32_t *rank = NULL;
   hem_status status = hem__alloc(count, sizeof *l->items, "items", &l->items, err);

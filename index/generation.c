@@ -27,8 +27,8 @@ static hem_status read_current(const char *store, char name[16], hem__digest *di
   hem_status status = hem__print(&path, err, "%s/CURRENT", store);
   if (!status) status = hem__map_open(path, &map, err);
   if (status == HEM_ENOTFOUND)
-    status = hem__fail(err, HEM_ENOTFOUND, "%s holds no published generation: make one with 'hemline index CATALOG -o %s'",
-                       store, store);
+    status = hem__fail(err, HEM_ENOTFOUND,
+                       "%s holds no published generation: make one with 'hemline index CATALOG -o %s'", store, store);
   if (status) goto exit;
   char text[CURRENT_SIZE + 1] = "";
   if (map.size == CURRENT_SIZE) memcpy(text, map.at, CURRENT_SIZE);
@@ -83,7 +83,8 @@ void hem__generation_close(hem__generation *g) {
   *g = (hem__generation){0};
 }
 
-hem_status hem__generation_map(const hem__generation *g, const hem__generation_file *file, hem__map *out, hem_error *err) {
+hem_status hem__generation_map(const hem__generation *g, const hem__generation_file *file, hem__map *out,
+                               hem_error *err) {
   char *path = NULL;
   hem__map map = {0};
   hem_status status = hem__print(&path, err, "%s/%s", g->folder, file->name);
@@ -158,7 +159,8 @@ static hem_status make_folders(hem__publication *p, hem_error *err) {
   if (!status) status = hem__make_folder(path, err);
   if (!status) status = current_number(p->store, &current, err);
   if (!status) status = sweep(p->store, current, current, err);
-  if (!status && current >= 999999) status = hem__fail(err, HEM_EUNSUPPORTED, "%s has used up its 999,999 numbers", p->store);
+  if (!status && current >= 999999)
+    status = hem__fail(err, HEM_EUNSUPPORTED, "%s has used up its 999,999 numbers", p->store);
   if (!status) {
     snprintf(p->name, sizeof p->name, "%06zu", current + 1);
     status = hem__print(&p->final, err, "%s/%s", path, p->name);

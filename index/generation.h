@@ -27,15 +27,15 @@ typedef struct hem__generation_file {
 
 typedef struct hem__generation_category {
   char *name;
-  char *kind;    /* "flat", "hnsw", ... */
-  char *factory; /* FAISS's name for it; "" when flat */
-  size_t first, photos; /* its range in the gallery */
+  char *kind;                         /* "flat", "hnsw", ... */
+  char *factory;                      /* FAISS's name for it; "" when flat */
+  size_t first, photos;               /* its range in the gallery */
   uint32_t ef_search, nprobe, refine; /* 0: does not apply */
   hem__generation_file vectors, index;
 } hem__generation_category;
 
 typedef struct hem__manifest {
-  char *catalog;                           /* path, as it was given */
+  char *catalog; /* path, as it was given */
   char *space, *space_hash, *features;
   size_t dim;
   hem_distance distance;

@@ -39,8 +39,8 @@ static json_t *file_to_json(const hem__generation_file *f) {
 static json_t *category_to_json(const hem__generation_category *c) {
   return json_pack("{s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:o, s:o}", "name", c->name, "kind", c->kind, "faiss",
                    c->factory, "first", (json_int_t)c->first, "photos", (json_int_t)c->photos, "efSearch",
-                   (json_int_t)c->ef_search, "nprobe", (json_int_t)c->nprobe, "refine", (json_int_t)c->refine, "vectors",
-                   file_to_json(&c->vectors), "index", file_to_json(&c->index));
+                   (json_int_t)c->ef_search, "nprobe", (json_int_t)c->nprobe, "refine", (json_int_t)c->refine,
+                   "vectors", file_to_json(&c->vectors), "index", file_to_json(&c->index));
 }
 
 static json_t *to_json(const hem__manifest *m) {
@@ -98,9 +98,7 @@ static uint64_t number(reader *r, const json_t *object, const char *field, uint6
 }
 
 /* A plain name in the generation's own folder. */
-static bool is_file_name(const char *name) {
-  return *name && *name != '.' && strlen(name) < 64 && !strchr(name, '/');
-}
+static bool is_file_name(const char *name) { return *name && *name != '.' && strlen(name) < 64 && !strchr(name, '/'); }
 
 static hem__generation_file file(reader *r, const json_t *object, const char *field, bool optional) {
   const json_t *value = json_object_get(object, field);
@@ -171,8 +169,9 @@ hem_status hem__manifest_parse(const char *json, size_t size, const char *name, 
   if (!format || strcmp(format, "hemline generation") != 0) {
     r.status = hem__fail(err, HEM_EVERSION, "%s is not a Hemline manifest", name);
   } else if (version != VERSION) {
-    r.status = hem__fail(err, HEM_EVERSION, "%s has version %lld and this Hemline reads version %d: use a newer Hemline",
-                         name, (long long)version, VERSION);
+    r.status =
+        hem__fail(err, HEM_EVERSION, "%s has version %lld and this Hemline reads version %d: use a newer Hemline", name,
+                  (long long)version, VERSION);
   } else {
     manifest(&r, root, &m);
   }

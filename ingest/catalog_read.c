@@ -35,8 +35,8 @@ static bool dataset_extent(hid_t dataset, int rank, hsize_t extent[2]) {
   extent[0] = 0;
   extent[1] = 1;
   hid_t space = H5Dget_space(dataset);
-  bool fine = space >= 0 && H5Sget_simple_extent_ndims(space) == rank &&
-              H5Sget_simple_extent_dims(space, extent, NULL) == rank;
+  bool fine =
+      space >= 0 && H5Sget_simple_extent_ndims(space) == rank && H5Sget_simple_extent_dims(space, extent, NULL) == rank;
   if (space >= 0) H5Sclose(space);
   return fine;
 }
@@ -53,7 +53,8 @@ static hem_status get_text(hem__catalog *catalog, hid_t object, const char *name
     goto exit;
   }
   if ((status = hem__alloc(size + 1, 1, "an attribute", &text, err))) goto exit;
-  if (H5Aread(attribute, type, text) < 0) status = hem__hdf5_fail(err, HEM_ECORRUPT, "read an attribute", catalog->path);
+  if (H5Aread(attribute, type, text) < 0)
+    status = hem__hdf5_fail(err, HEM_ECORRUPT, "read an attribute", catalog->path);
   if (!status) status = hem__arena_copy(&catalog->photos.strings, text, strlen(text), out, err);
 exit:
   free(text);
@@ -238,7 +239,8 @@ exit:
 }
 
 /* How many rows the first column of a group has; they must fit in the file. */
-static hem_status count_rows(hem__catalog *catalog, hid_t group, const hem__column *first, size_t *out, hem_error *err) {
+static hem_status count_rows(hem__catalog *catalog, hid_t group, const hem__column *first, size_t *out,
+                             hem_error *err) {
   hsize_t extent[2];
   hid_t dataset = H5Dopen2(group, first->name, H5P_DEFAULT);
   bool fine = dataset >= 0 && dataset_extent(dataset, 1, extent) && extent[0] < (hsize_t)1 << 40;
@@ -332,7 +334,9 @@ void hem__catalog_close(hem__catalog *catalog) {
 const char *hem__catalog_path(const hem__catalog *catalog) { return catalog->path; }
 const hem__photos *hem__catalog_photos(const hem__catalog *catalog) { return &catalog->photos; }
 size_t hem__catalog_space_count(const hem__catalog *catalog) { return catalog->space_count; }
-const hem__space *hem__catalog_space(const hem__catalog *catalog, size_t space) { return &catalog->spaces[space].space; }
+const hem__space *hem__catalog_space(const hem__catalog *catalog, size_t space) {
+  return &catalog->spaces[space].space;
+}
 
 hem_status hem__catalog_find_space(const hem__catalog *catalog, const char *name, size_t *space, hem_error *err) {
   char list[256] = "";
@@ -364,7 +368,8 @@ static void check_block(void *context, size_t i, size_t worker) {
   size_t block = c->first + i, at = block * HEM__BLOCK_BYTES;
   (void)worker;
   if (s->state[block] != UNCHECKED) return;
-  hem__digest found = hem__sha256_of((const uint8_t *)s->vectors.at + at, hem__min(HEM__BLOCK_BYTES, space_bytes(s) - at));
+  hem__digest found =
+      hem__sha256_of((const uint8_t *)s->vectors.at + at, hem__min(HEM__BLOCK_BYTES, space_bytes(s) - at));
   s->state[block] = hem__digest_equal(&found, &s->digests[block]) ? INTACT : DAMAGED;
 }
 

@@ -13,8 +13,10 @@ enum { DEFLATE_LEVEL = 4, PAGE = 4096 };
 
 /* The HDF5 type of one element, to be closed. */
 static hid_t value_type(const hem__column *c, size_t width) {
-  hid_t type = H5Tcopy(c->kind == HEM__TEXT ? H5T_C_S1 : c->kind == HEM__U32 ? H5T_STD_U32LE
-                       : c->kind == HEM__BOX ? H5T_STD_I32LE : H5T_STD_U8LE);
+  hid_t type = H5Tcopy(c->kind == HEM__TEXT  ? H5T_C_S1
+                       : c->kind == HEM__U32 ? H5T_STD_U32LE
+                       : c->kind == HEM__BOX ? H5T_STD_I32LE
+                                             : H5T_STD_U8LE);
   if (c->kind == HEM__TEXT) {
     H5Tset_size(type, width);
     H5Tset_strpad(type, H5T_STR_NULLPAD);
@@ -35,20 +37,33 @@ typedef struct rows {
   size_t count;
 } rows;
 
+/* Where a walk through the rows stands; zeroed: at the first. */
+typedef struct cursor {
+  size_t part, first; /* row of the part's first photo */
+} cursor;
+
+/* Row i's struct. Rows are asked for in order. */
+static const uint8_t *row_at(const rows *all, size_t i, cursor *c) {
+  if (all->rejected) return (const uint8_t *)(all->rejected + i);
+  while (i - c->first >= all->parts[c->part].photos->count) c->first += all->parts[c->part++].photos->count;
+  return (const uint8_t *)&all->parts[c->part].photos->at[i - c->first];
+}
+
+static const char *text_of(const uint8_t *row, const hem__column *c) {
+  const char *text;
+  memcpy(&text, row + c->offset, sizeof text);
+  return text;
+}
+
 /* Copies column values of rows [first, first + count) next to each other. */
 static void gather(const rows *all, const hem__column *c, size_t width, size_t first, size_t count, uint8_t *out) {
-  size_t size = hem__column_size(c, width), part = 0, base = 0;
+  size_t size = hem__column_size(c, width);
+  cursor at = {0};
   for (size_t i = first; i < first + count; i++, out += size) {
-    const uint8_t *row = (const uint8_t *)(all->rejected + i);
-    if (!all->rejected) {
-      while (i - base >= all->parts[part].photos->count) base += all->parts[part++].photos->count;
-      row = (const uint8_t *)&all->parts[part].photos->at[i - base];
-    }
+    const uint8_t *row = row_at(all, i, &at);
     if (c->kind == HEM__TEXT) {
-      const char *text;
-      memcpy(&text, row + c->offset, sizeof text);
       memset(out, 0, size);
-      memcpy(out, text, strlen(text));
+      memcpy(out, text_of(row, c), strlen(text_of(row, c)));
     } else {
       memcpy(out, row + c->offset, size);
     }
@@ -56,17 +71,10 @@ static void gather(const rows *all, const hem__column *c, size_t width, size_t f
 }
 
 static size_t widest(const rows *all, const hem__column *c) {
-  size_t width = 1, part = 0, base = 0;
-  for (size_t i = 0; i < all->count && c->kind == HEM__TEXT; i++) {
-    const uint8_t *row = (const uint8_t *)(all->rejected + i);
-    if (!all->rejected) {
-      while (i - base >= all->parts[part].photos->count) base += all->parts[part++].photos->count;
-      row = (const uint8_t *)&all->parts[part].photos->at[i - base];
-    }
-    const char *text;
-    memcpy(&text, row + c->offset, sizeof text);
-    width = hem__max(width, strlen(text));
-  }
+  size_t width = 1;
+  cursor at = {0};
+  for (size_t i = 0; i < all->count && c->kind == HEM__TEXT; i++)
+    width = hem__max(width, strlen(text_of(row_at(all, i, &at), c)));
   return width;
 }
 
@@ -352,7 +360,7 @@ static hid_t create_file(const char *path) {
   hid_t creation = H5Pcreate(H5P_FILE_CREATE), access = H5Pcreate(H5P_FILE_ACCESS);
   H5Pset_userblock(creation, HEM__SEAL_SIZE);
   H5Pset_libver_bounds(access, H5F_LIBVER_LATEST, H5F_LIBVER_LATEST);
-  H5Pset_alignment(access, 1, PAGE);        /* vectors start on pages ... */
+  H5Pset_alignment(access, 1, PAGE);         /* vectors start on pages ... */
   H5Pset_meta_block_size(access, 16 * PAGE); /* ... and small metadata shares them */
   hid_t file = H5Fcreate(path, H5F_ACC_TRUNC, creation, access);
   H5Pclose(access);

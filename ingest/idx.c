@@ -14,8 +14,8 @@ enum { MAGIC_IMAGES = 0x803, MAGIC_LABELS = 0x801, SIDE_MAX = 4096, COUNT_MAX = 
  * hold the clothes; shoes and bags get categories of their own. */
 static const struct {
   const char *label, *category;
-} classes[10] = {{"t-shirt", "upper"}, {"trouser", "lower"}, {"pullover", "upper"}, {"dress", "dress"},
-                 {"coat", "upper"},    {"sandal", "shoes"},  {"shirt", "upper"},    {"sneaker", "shoes"},
+} classes[10] = {{"t-shirt", "upper"}, {"trouser", "lower"},   {"pullover", "upper"}, {"dress", "dress"},
+                 {"coat", "upper"},    {"sandal", "shoes"},    {"shirt", "upper"},    {"sneaker", "shoes"},
                  {"bag", "bag"},       {"ankle boot", "shoes"}};
 
 /* One file, unpacked. */
@@ -155,7 +155,8 @@ static hem_status idx_next(hem__source *source, hem__listed *out, bool *more, he
   return status;
 }
 
-static hem_status idx_read(const hem__source *source, size_t number, hem__photo *photo, hem__image *out, hem_error *err) {
+static hem_status idx_read(const hem__source *source, size_t number, hem__photo *photo, hem__image *out,
+                           hem_error *err) {
   const idx_source *s = (const idx_source *)source;
   const half *h = s->halves;
   while (number >= h->images.count) number -= h++->images.count;

@@ -180,8 +180,8 @@ static hem_status embed(ingest *in, batch *b, hem_error *err) {
     embedding e = {.in = in, .b = b, .first = first};
     status = hem__parallel_for(count, in->threads, embed_one, &e, err);
     if (!status)
-      status = hem__progress_report(&in->options.progress, "ingest", in->listed - b->count + first + count, in->source->count,
-                           "photos", err);
+      status = hem__progress_report(&in->options.progress, "ingest", in->listed - b->count + first + count,
+                                    in->source->count, "photos", err);
   }
   return status;
 }
@@ -230,7 +230,8 @@ static hem_status settle(ingest *in, batch *b, hem_error *err) {
   return status;
 }
 
-/* ---- sealing ------------------------------------------------------------------------------------------------------ */
+/* ---- sealing ------------------------------------------------------------------------------------------------------
+ */
 
 /* A batch of nothing but photos that were rejected before says nothing new. */
 static bool is_news(const ingest *in, const batch *b) {
@@ -269,7 +270,8 @@ static hem_status seal_start(ingest *in, batch *b, hem_error *err) {
   return HEM_OK;
 }
 
-/* ---- the run ----------------------------------------------------------------------------------------------------------- */
+/* ---- the run
+ * ----------------------------------------------------------------------------------------------------------- */
 
 static hem_status open_all(ingest *in, hem_error *err) {
   if (!in->options.catalog) return hem__fail(err, HEM_EINVAL, "name the catalogue to ingest into");
@@ -299,7 +301,8 @@ static hem_status run(ingest *in, hem_error *err) {
   in->result.rows += in->result.added;
   if (!status && in->listed == 0) status = hem__fail(err, HEM_ENOTFOUND, "the source lists no photos");
   /* One file and no segments is what folding makes: then there is nothing to fold. */
-  bool folded = in->segments.count == 1 && hem__path_exists(in->options.catalog) && !hem__path_exists(in->segments.folder);
+  bool folded =
+      in->segments.count == 1 && hem__path_exists(in->options.catalog) && !hem__path_exists(in->segments.folder);
   if (!status && in->segments.count && !folded)
     status = hem__segments_fold(&in->segments, in->spaces, in->space_count, &in->options.progress, err);
   return status;

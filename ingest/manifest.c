@@ -79,7 +79,8 @@ static char *take_field(char **rest, char separator) {
 
 static hem_status read_header(manifest_source *s, hem_error *err) {
   size_t size;
-  if (!next_line(s, &size)) return hem__fail(err, HEM_ECORRUPT, "%s is empty: its first line must name the columns", s->path);
+  if (!next_line(s, &size))
+    return hem__fail(err, HEM_ECORRUPT, "%s is empty: its first line must name the columns", s->path);
   char *rest = s->text;
   if (!strncmp(rest, "\xEF\xBB\xBF", 3)) rest += 3; /* a byte-order mark */
   bool seen[MEANINGS] = {false};
@@ -94,9 +95,9 @@ static hem_status read_header(manifest_source *s, hem_error *err) {
     s->columns[s->column_count++] = m;
   }
   if (!seen[PATH])
-    return hem__fail(err, HEM_ECORRUPT,
-                     "%s line 1: no column 'path'; known columns are path, item_id, category, domain, split, label, box",
-                     s->path);
+    return hem__fail(
+        err, HEM_ECORRUPT,
+        "%s line 1: no column 'path'; known columns are path, item_id, category, domain, split, label, box", s->path);
   return HEM_OK;
 }
 
@@ -140,7 +141,8 @@ static const char *parse_row(manifest_source *s, hem__photo *photo, size_t size)
   }
   if (rest) return "the line has more columns than the header";
   if (!*f[PATH]) return "the path is empty";
-  if (*f[DOMAIN] && !parse_name(f[DOMAIN], domains, 2, &photo->domain)) return "the domain is neither shop nor consumer";
+  if (*f[DOMAIN] && !parse_name(f[DOMAIN], domains, 2, &photo->domain))
+    return "the domain is neither shop nor consumer";
   if (*f[SPLIT] && !parse_name(f[SPLIT], splits, 4, &photo->split))
     return "the split is none of none, train, validation, test";
   if (*f[BOX] && !parse_box(f[BOX], &photo->box)) return "the box is not x,y,width,height in pixels";

@@ -7,7 +7,15 @@
 
 static const char greeting[80] = "Hemline catalogue: an HDF5 file. Open it with hemline, h5py, MATLAB or R.\n";
 
-enum { FORMAT = 1, AT_FORMAT = 80, AT_COUNT = 84, AT_SIZE = 88, AT_DIGEST = 96, AT_EXTENTS = 128, AT_OWN_DIGEST = 4064 };
+enum {
+  FORMAT = 1,
+  AT_FORMAT = 80,
+  AT_COUNT = 84,
+  AT_SIZE = 88,
+  AT_DIGEST = 96,
+  AT_EXTENTS = 128,
+  AT_OWN_DIGEST = 4064
+};
 _Static_assert(AT_EXTENTS + HEM__SEAL_EXTENTS * 16 <= AT_OWN_DIGEST, "the extents do not fit the seal");
 
 static uint32_t get32(const uint8_t *at) {
@@ -84,8 +92,8 @@ hem_status hem__seal_check(const hem__map *file, const char *path, hem__seal *ou
   bool sane = structure_digest(file, &seal, hash, &found);
   hem__sha256_free(hash);
   if (!sane || memcmp(found.at, file->at + AT_DIGEST, sizeof found.at) != 0)
-    return hem__fail(err, HEM_ECORRUPT, "%s is damaged: the checksum of its columns is wrong, it changed after it was sealed",
-                     path);
+    return hem__fail(err, HEM_ECORRUPT,
+                     "%s is damaged: the checksum of its columns is wrong, it changed after it was sealed", path);
   *out = seal;
   return HEM_OK;
 }

@@ -103,8 +103,12 @@ hem_status hem__segments_seal(hem__segments *s, const hem__space *spaces, size_t
   hem_status status = hem__make_folder(s->folder, err);
   if (!status) status = segment_path(s, s->next, &path, err);
   /* One thread: the cores are busy embedding the next batch. */
-  hem__catalog_content content = {.spaces = spaces, .space_count = space_count, .parts = part, .part_count = 1,
-                                  .rejected = part->photos, .threads = 1};
+  hem__catalog_content content = {.spaces = spaces,
+                                  .space_count = space_count,
+                                  .parts = part,
+                                  .part_count = 1,
+                                  .rejected = part->photos,
+                                  .threads = 1};
   if (!status) status = hem__catalog_seal(path, &content, err);
   /* Opened again: what folding will read is what reached the disk. */
   if (!status) status = add_open(s, path, err);
@@ -163,8 +167,12 @@ hem_status hem__segments_fold(hem__segments *s, const hem__space *spaces, size_t
   if (!status) status = hem__alloc(s->count * space_count, sizeof *matrices, "segments", &matrices, err);
   if (!status) status = collect_parts(s, space_count, parts, matrices, err);
   if (!status) status = merge_rejections(s, &rejected, err);
-  hem__catalog_content content = {.spaces = spaces, .space_count = space_count, .parts = parts,
-                                  .part_count = s->count, .rejected = &rejected, .progress = *progress};
+  hem__catalog_content content = {.spaces = spaces,
+                                  .space_count = space_count,
+                                  .parts = parts,
+                                  .part_count = s->count,
+                                  .rejected = &rejected,
+                                  .progress = *progress};
   if (!status) status = hem__catalog_seal(s->path, &content, err);
   if (!status) status = hem__remove_tree(s->folder, err);
   hem__photos_clear(&rejected);

@@ -6,11 +6,11 @@
 #include "ingest/catalog.h"
 
 typedef struct hem__segments {
-  char *folder;          /* "<catalogue>.segments" */
-  const char *path;      /* the catalogue's; borrowed */
-  hem__catalog **open;   /* [0] is the catalogue itself where there is one, then the segments, in order */
+  char *folder;        /* "<catalogue>.segments" */
+  const char *path;    /* the catalogue's; borrowed */
+  hem__catalog **open; /* [0] is the catalogue itself where there is one, then the segments, in order */
   size_t count, capacity;
-  size_t next;           /* number of the next segment */
+  size_t next; /* number of the next segment */
 } hem__segments;
 
 /* Opens the catalogue and its segments as an earlier run left them: half-written files are removed, and so

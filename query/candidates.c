@@ -25,7 +25,6 @@ static void sort_nearly_sorted(hem__near *at, size_t count) {
   }
 }
 
-
 /* Candidates with rough distances get their exact ones; the k nearest of them stay. */
 static size_t refine(const hem__category *c, const float *query, size_t k, size_t count, hem__candidates_scratch *s,
                      hem__near *out) {

@@ -8,10 +8,10 @@
 typedef struct hem__category {
   const char *name, *kind;
   hem_distance distance;
-  size_t first;           /* gallery position of its first photo */
-  hem__matrix vectors;    /* mapped */
+  size_t first;            /* gallery position of its first photo */
+  hem__matrix vectors;     /* mapped */
   const hem__faiss *index; /* NULL: flat */
-  uint32_t refine;        /* not 0: the index's distances are rough; ask it for refine * k and compute them anew */
+  uint32_t refine;         /* not 0: the index's distances are rough; ask it for refine * k and compute them anew */
 } hem__category;
 
 /* One thread's working memory. Zeroed is empty. */

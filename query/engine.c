@@ -29,7 +29,8 @@ struct hem_engine {
   size_t category_count;
 };
 
-/* ---- opening ------------------------------------------------------------------------------------------------------ */
+/* ---- opening ------------------------------------------------------------------------------------------------------
+ */
 
 static hem_status load_index(hem_engine *engine, const hem__generation_category *from, category *c, hem_error *err) {
   const hem__manifest *m = &engine->generation.manifest;
@@ -49,13 +50,14 @@ static hem_status load_category(hem_engine *engine, size_t number, hem_error *er
   category *c = &engine->categories[number];
   hem_status status = hem__generation_map(&engine->generation, &from->vectors, &c->vectors_map, err);
   if (!status && from->index.name) status = load_index(engine, from, c, err);
-  c->shared = (hem__category){.name = from->name,
-                              .kind = from->kind,
-                              .distance = m->distance,
-                              .first = from->first,
-                              .vectors = {.at = (const float *)(const void *)c->vectors_map.at, .rows = from->photos, .dim = m->dim},
-                              .index = c->index,
-                              .refine = from->refine};
+  c->shared = (hem__category){
+      .name = from->name,
+      .kind = from->kind,
+      .distance = m->distance,
+      .first = from->first,
+      .vectors = {.at = (const float *)(const void *)c->vectors_map.at, .rows = from->photos, .dim = m->dim},
+      .index = c->index,
+      .refine = from->refine};
   c->loaded = !status;
   return status;
 }
@@ -68,7 +70,8 @@ static hem_status find_category(const hem_engine *engine, const char *name, size
       *number = i;
       return HEM_OK;
     }
-    if (at < sizeof list) at += (size_t)snprintf(list + at, sizeof list - at, "%s%s", i ? ", " : "", m->categories[i].name);
+    if (at < sizeof list)
+      at += (size_t)snprintf(list + at, sizeof list - at, "%s%s", i ? ", " : "", m->categories[i].name);
   }
   return hem__fail(err, HEM_ENOTFOUND, "there is no category '%s'; there are: %s", name, list);
 }
@@ -104,7 +107,8 @@ static hem_status load_gallery(hem_engine *engine, hem_error *err) {
 static hem_status check_processor(hem_error *err) {
 #if defined(HEM_FAISS_AVX2) && defined(__x86_64__)
   if (!__builtin_cpu_supports("avx2"))
-    return hem__fail(err, HEM_EUNSUPPORTED, "this build needs a processor with AVX2: run ./setup and build on this machine");
+    return hem__fail(err, HEM_EUNSUPPORTED,
+                     "this build needs a processor with AVX2: run ./setup and build on this machine");
 #else
   (void)err;
 #endif
@@ -161,7 +165,8 @@ void hem_engine_category(const hem_engine *engine, size_t i, const char **name, 
   if (photos) *photos = c->photos;
 }
 
-/* ---- searchers ------------------------------------------------------------------------------------------------------ */
+/* ---- searchers ------------------------------------------------------------------------------------------------------
+ */
 
 /* A photo of the gallery and how near it is. */
 typedef struct ranked {
@@ -214,16 +219,17 @@ void hem_searcher_free(hem_searcher *s) {
   free(s);
 }
 
-/* ---- one query -------------------------------------------------------------------------------------------------------- */
+/* ---- one query
+ * -------------------------------------------------------------------------------------------------------- */
 
 typedef struct search {
   hem_searcher *s;
   hem_search_options o;
   size_t k;
-  size_t fetch;         /* photos asked of each category in this round */
-  size_t count;         /* photos in merged */
-  float horizon;        /* photos nearer than this have all been seen */
-  bool all;             /* every photo of every category has been seen */
+  size_t fetch;  /* photos asked of each category in this round */
+  size_t count;  /* photos in merged */
+  float horizon; /* photos nearer than this have all been seen */
+  bool all;      /* every photo of every category has been seen */
   size_t fallbacks;
 } search;
 
@@ -361,8 +367,10 @@ static hem_status answer_rounds(search *q, size_t *found, hem_error *err) {
 static hem_status check_query(const search *q, const float *vector, size_t dim, hem_error *err) {
   const hem__manifest *m = &q->s->engine->generation.manifest;
   if (dim != m->dim)
-    return hem__fail(err, HEM_EMISMATCH, "the query has %zu values; this store holds '%s', of %zu", dim, m->space, m->dim);
-  if (!hem__all_finite(vector, dim)) return hem__fail(err, HEM_EINVAL, "the query holds a value that is not a number, or is beyond 1e15");
+    return hem__fail(err, HEM_EMISMATCH, "the query has %zu values; this store holds '%s', of %zu", dim, m->space,
+                     m->dim);
+  if (!hem__all_finite(vector, dim))
+    return hem__fail(err, HEM_EINVAL, "the query holds a value that is not a number, or is beyond 1e15");
   if (q->k > K_MAX) return hem__fail(err, HEM_EINVAL, "k is %zu; at most %d can be asked for", q->k, K_MAX);
   return HEM_OK;
 }

@@ -1,9 +1,9 @@
 /* Every call that changes a file system, counted, and stopped at any one of them.
  *
  * A seccomp filter turns these calls into SIGSYS, whoever makes them: Hemline, HDF5, or stdio inside the C
- * library, which no LD_PRELOAD could see. The handler counts the call and then makes it (syncs are only counted),
- * kills the process before it or halfway through a write, or refuses it as a full disk would. Watch only in a
- * forked child: a filter stays until its process ends. */
+ * library, which no LD_PRELOAD could see. The handler counts the call and then makes it, kills the process before
+ * it or halfway through a write, or refuses it as a full disk would. Watch only in a forked child: a filter stays
+ * until its process ends. */
 #ifndef HEM_TESTS_CRASH_CALLS_H
 #define HEM_TESTS_CRASH_CALLS_H
 

@@ -51,6 +51,13 @@ bool hem__file_is(const char *path, hem__bytes bytes) {
   return same;
 }
 
+char *hem__work_folder(void) {
+  char folder[] = "/dev/shm/hemline-crash-XXXXXX";
+  char *made = strdup(mkdtemp(folder) ? folder : hem__test_folder());
+  ck_assert_ptr_nonnull(made);
+  return made;
+}
+
 void hem__fresh_folder(const char *path) {
   ck_ok(hem__remove_tree(path, err));
   ck_assert_int_eq(mkdir(path, 0777), 0);

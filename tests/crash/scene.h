@@ -25,6 +25,9 @@ hem__bytes hem__read_file(const char *path);
 void hem__write_file(const char *path, const void *at, size_t size);
 /* Usable in a child. */
 bool hem__file_is(const char *path, hem__bytes bytes);
+/* A fresh folder, in memory where the system has such a place: thousands of runs sync thousands of files. The
+ * caller removes and frees it. */
+char *hem__work_folder(void);
 /* An empty folder of this name. */
 void hem__fresh_folder(const char *path);
 void hem__copy_folder(const char *from, const char *to);

@@ -11,7 +11,7 @@
 #include "base/file.h"
 #include "crash/scene.h"
 
-enum { SHOP = 200, CONSUMER = 100, SEGMENT_ROWS = 64, REJECTED_SHOP = 5, REJECTED_CONSUMER = 3 };
+enum { SHOP = 100, CONSUMER = 60, SEGMENT_ROWS = 32, REJECTED_SHOP = 3, REJECTED_CONSUMER = 2 };
 enum { ROWS = SHOP + CONSUMER - REJECTED_SHOP - REJECTED_CONSUMER };
 
 /* Shared with the children. */
@@ -37,12 +37,12 @@ static scene at;
 /* ---- in children ---- */
 
 static hem_status ingest(const hem_progress *progress, hem_ingest_result *result, hem_error *err) {
-  static const char *const features[] = {"pixels", "hue"};
+  static const char *const features[] = {"pixels"};
   hem_ingest_options options = {.size = sizeof options,
                                 .catalog = at.catalog,
                                 .idx = at.photos,
                                 .features = features,
-                                .feature_count = 2,
+                                .feature_count = 1,
                                 .threads = 1,
                                 .segment_rows = SEGMENT_ROWS};
   if (progress) options.progress = *progress;
@@ -93,12 +93,6 @@ static void look_and_rerun(void *unused) {
   if (!err->code) s->again.code = ingest(NULL, &s->result, &s->again);
 }
 
-static void look_and_rerun_watched(void *unused) {
-  s->calls = (hem__calls){.fate = HEM__COUNT};
-  hem__calls_watch(&s->calls);
-  look_and_rerun(unused);
-}
-
 static void run_watched(void *unused) {
   (void)unused;
   s->run.code = HEM_EUNSUPPORTED;
@@ -145,7 +139,7 @@ static hem__bytes run_undisturbed(size_t shop, size_t consumer) {
 }
 
 static void set_scene(bool append) {
-  at = (scene){.folder = strdup(hem__test_folder())};
+  at = (scene){.folder = hem__work_folder()};
   at.photos = hem__test_path(at.folder, "photos");
   at.work = hem__test_path(at.folder, "work");
   at.catalog = hem__test_path(at.work, "catalog.h5");
@@ -156,6 +150,7 @@ static void set_scene(bool append) {
 }
 
 static void strike(void) {
+  ck_ok(hem__remove_tree(at.folder, err));
   free(at.folder);
   free(at.photos);
   free(at.work);
@@ -191,7 +186,7 @@ static size_t kill_everywhere(hem__fate fate, const hem__call *made, size_t coun
     restore();
     s->calls = (hem__calls){.fate = fate, .at = n};
     ck_assert_msg(!hem__in_child(run_watched, NULL), "there was no call %zu to be killed at", n);
-    ck_assert(hem__in_child(look_and_rerun_watched, NULL));
+    ck_assert(hem__in_child(look_and_rerun, NULL));
     check_after_rerun(fate == HEM__KILL_HALF ? "killed halfway through call" : "killed before call", n);
     ck_assert_msg(s->sealed >= sealed, "killed at call %zu: of %llu rows sealed, %llu are left", n,
                   (unsigned long long)sealed, (unsigned long long)s->sealed);

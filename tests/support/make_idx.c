@@ -2,11 +2,23 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include <zlib.h>
 
 #include "ingest/image.h"
 #include "test.h"
+
+const char *hem__test_subfolder(void) {
+  static const char *base;
+  static char names[64][64];
+  static unsigned turn;
+  if (!base) base = hem__test_folder();
+  char *name = names[turn % 64];
+  snprintf(name, sizeof names[0], "%s/%u", base, turn++);
+  ck_assert_int_eq(mkdir(name, 0777), 0);
+  return name;
+}
 
 uint8_t *hem__test_read(const char *path, size_t *size) {
   FILE *file = fopen(path, "rb");

@@ -5,6 +5,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* A fresh folder inside this program's one test folder: there may be hundreds. Lives until 64 calls later. */
+const char *hem__test_subfolder(void);
+
 /* The whole file at `path`, freed with free(); fails the test where there is none. */
 uint8_t *hem__test_read(const char *path, size_t *size);
 void hem__test_write(const char *path, const void *bytes, size_t size);

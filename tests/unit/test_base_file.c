@@ -22,7 +22,7 @@ static void holds(const char *path, const char *wanted) {
 /* ---- reading ---- */
 
 START_TEST(a_mapped_file_is_its_bytes) {
-  char *path = hem__test_path(hem__test_folder(), "file");
+  char *path = hem__test_path(hem__test_subfolder(), "file");
   hem__map map = {0};
   struct stat st;
   hem__test_write(path, "hello", 5);
@@ -41,7 +41,7 @@ START_TEST(a_mapped_file_is_its_bytes) {
 END_TEST
 
 START_TEST(what_cannot_be_mapped_is_named) {
-  const char *folder = hem__test_folder();
+  const char *folder = hem__test_subfolder();
   char *missing = hem__test_path(folder, "missing"), *empty = hem__test_path(folder, "empty"),
        *pipe = hem__test_path(folder, "pipe"), *loop = hem__test_path(folder, "loop");
   hem__map map = {.size = 77};
@@ -66,7 +66,7 @@ START_TEST(what_cannot_be_mapped_is_named) {
 END_TEST
 
 START_TEST(a_dangling_link_exists) {
-  const char *folder = hem__test_folder();
+  const char *folder = hem__test_subfolder();
   char *link = hem__test_path(folder, "link"), *missing = hem__test_path(folder, "missing");
   ck_assert_int_eq(symlink("nowhere", link), 0);
   ck_assert(hem__path_exists(folder) && hem__path_exists(link) && !hem__path_exists(missing));
@@ -78,7 +78,7 @@ END_TEST
 /* ---- publishing ---- */
 
 START_TEST(the_old_file_stays_until_the_new_one_is_whole) {
-  const char *folder = hem__test_folder();
+  const char *folder = hem__test_subfolder();
   char *path = hem__test_path(folder, "file"), *temporary = hem__test_path(folder, "file.tmp");
   hem__aside *aside = NULL;
   uint64_t size = 0;
@@ -102,7 +102,7 @@ START_TEST(the_old_file_stays_until_the_new_one_is_whole) {
 END_TEST
 
 START_TEST(what_is_dropped_leaves_nothing) {
-  const char *folder = hem__test_folder();
+  const char *folder = hem__test_subfolder();
   char *path = hem__test_path(folder, "file"), *temporary = hem__test_path(folder, "file.tmp");
   hem__aside *aside = NULL;
   ck_ok(hem__aside_new(path, &aside, err));
@@ -124,7 +124,7 @@ START_TEST(what_is_dropped_leaves_nothing) {
 END_TEST
 
 START_TEST(padding_is_zeros_and_is_hashed) {
-  char *path = hem__test_path(hem__test_folder(), "file");
+  char *path = hem__test_path(hem__test_subfolder(), "file");
   hem__aside *aside = NULL;
   uint64_t size;
   size_t read;
@@ -153,7 +153,7 @@ START_TEST(padding_is_zeros_and_is_hashed) {
 END_TEST
 
 START_TEST(large_content_keeps_its_digest) {
-  char *path = hem__test_path(hem__test_folder(), "file");
+  char *path = hem__test_path(hem__test_subfolder(), "file");
   hem__aside *aside = NULL;
   hem__digest digest;
   size_t size = 5000001, read;
@@ -178,7 +178,7 @@ START_TEST(large_content_keeps_its_digest) {
 END_TEST
 
 START_TEST(a_missing_folder_is_named) {
-  char *path = hem__test_path(hem__test_folder(), "no/such/file");
+  char *path = hem__test_path(hem__test_subfolder(), "no/such/file");
   hem__aside *aside = NULL;
   ck_fails(hem__aside_new(path, &aside, err), HEM_ENOTFOUND, "no/such/file");
   ck_assert_ptr_null(aside);
@@ -191,7 +191,7 @@ END_TEST
 
 /* /dev/full is a disk that is always full. */
 START_TEST(a_full_disk_is_reported) {
-  const char *folder = hem__test_folder();
+  const char *folder = hem__test_subfolder();
   char *path = hem__test_path(folder, "file"), *temporary = hem__test_path(folder, "file.tmp");
   hem__aside *aside = NULL;
   hem__test_write(path, "old", 3);
@@ -209,7 +209,7 @@ END_TEST
 /* ---- folders ---- */
 
 START_TEST(folders_are_made_once) {
-  const char *folder = hem__test_folder();
+  const char *folder = hem__test_subfolder();
   char *made = hem__test_path(folder, "made"), *file = hem__test_path(folder, "file");
   ck_ok(hem__make_folder(made, err));
   ck_ok(hem__make_folder(made, err));
@@ -222,7 +222,7 @@ START_TEST(folders_are_made_once) {
 END_TEST
 
 START_TEST(a_tree_is_removed_but_not_what_it_links_to) {
-  const char *folder = hem__test_folder();
+  const char *folder = hem__test_subfolder();
   char *tree = hem__test_path(folder, "tree"), *deep = hem__test_path(folder, "tree/a/b");
   char *inner = hem__test_path(folder, "tree/a"), *file = hem__test_path(folder, "tree/a/b/file");
   char *kept = hem__test_path(folder, "kept"), *kept_file = hem__test_path(folder, "kept/file");
@@ -253,7 +253,7 @@ END_TEST
 /* ---- locks ---- */
 
 START_TEST(one_writer_at_a_time) {
-  char *path = hem__test_path(hem__test_folder(), "lock");
+  char *path = hem__test_path(hem__test_subfolder(), "lock");
   hem__lock first = {.fd = -1}, second = {.fd = -1};
   ck_ok(hem__lock_take(path, "shop.h5", &first, err));
   ck_fails(hem__lock_take(path, "shop.h5", &second, err), HEM_EBUSY, "another process is writing shop.h5");
@@ -269,7 +269,7 @@ END_TEST
 
 /* The child takes the lock, says so, and is killed: the system must drop it. */
 START_TEST(a_killed_process_holds_no_lock) {
-  char *path = hem__test_path(hem__test_folder(), "lock"), byte;
+  char *path = hem__test_path(hem__test_subfolder(), "lock"), byte;
   int said[2];
   hem__lock lock = {.fd = -1};
   ck_assert_int_eq(pipe(said), 0);

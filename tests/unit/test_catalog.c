@@ -11,8 +11,8 @@
 
 #include "base/file.h"
 #include "ingest/seal.h"
-#include "support/sealed_rows.h"
 #include "support/make_idx.h"
+#include "support/sealed_rows.h"
 #include "test.h"
 
 static hem__catalog *opened(const char *path) {
@@ -22,7 +22,7 @@ static hem__catalog *opened(const char *path) {
 }
 
 static char *seal_rows(size_t rows, size_t spaces) {
-  char *path = hem__test_path(hem__test_folder(), "shop.h5");
+  char *path = hem__test_path(hem__test_subfolder(), "shop.h5");
   hem__test_catalog made;
   hem__test_catalog_init(&made, 0, rows, spaces);
   ck_ok(hem__catalog_seal(path, &made.content, err));
@@ -88,7 +88,7 @@ START_TEST(parts_follow_each_other) {
   static const size_t sizes[] = {100, 0, 9000, 1, 50};
   hem__test_catalog made[5];
   hem__catalog_part parts[5];
-  char *path = hem__test_path(hem__test_folder(), "shop.h5"), *whole = seal_rows(9151, 2);
+  char *path = hem__test_path(hem__test_subfolder(), "shop.h5"), *whole = seal_rows(9151, 2);
   for (size_t i = 0, first = 0; i < 5; first += sizes[i++]) {
     hem__test_catalog_init(&made[i], first, sizes[i], 2);
     parts[i] = made[i].part;
@@ -107,7 +107,7 @@ START_TEST(parts_follow_each_other) {
 END_TEST
 
 START_TEST(the_longest_names_fit) {
-  char name[HEM__TEXT_MAX + 1], *path = hem__test_path(hem__test_folder(), "shop.h5");
+  char name[HEM__TEXT_MAX + 1], *path = hem__test_path(hem__test_subfolder(), "shop.h5");
   memset(name, 'x', HEM__TEXT_MAX);
   name[HEM__TEXT_MAX] = '\0';
   hem__photo photo = {.item_id = name, .category = name, .label = name, .path = name};
@@ -129,7 +129,7 @@ START_TEST(the_longest_names_fit) {
 END_TEST
 
 START_TEST(rejections_come_back) {
-  char *path = hem__test_path(hem__test_folder(), "shop.h5");
+  char *path = hem__test_path(hem__test_subfolder(), "shop.h5");
   hem__test_catalog made;
   hem__test_catalog_init(&made, 0, 2, 1);
   for (int i = 0; i < 100; i++) {
@@ -150,10 +150,12 @@ START_TEST(rejections_come_back) {
 }
 END_TEST
 
+/* Later, too: HDF5 notes the second in which it makes an object unless it is told not to. */
 START_TEST(the_same_rows_make_the_same_bytes) {
-  char *first = seal_rows(9000, 3), *path = hem__test_path(hem__test_folder(), "shop.h5");
+  char *first = seal_rows(9000, 3), *path = hem__test_path(hem__test_subfolder(), "shop.h5");
   hem__test_catalog made;
   hem__test_catalog_init(&made, 0, 9000, 3);
+  sleep(1);
   for (size_t threads = 1; threads <= 4; threads += 3) {
     made.content.threads = threads;
     ck_ok(hem__catalog_seal(path, &made.content, err));
@@ -178,18 +180,37 @@ static hem__extent extent_of(const char *path, size_t s) {
   return seal.extents[s];
 }
 
-/* 600,000 rows of 20 bytes are three blocks of 4 MiB; the middle one holds rows 209,715 to 419,430. */
+/* 500 rows of 20,000 bytes are three blocks of 4 MiB; rows 209 to 419 touch the middle one. */
+static char *seal_wide_rows(void) {
+  enum { ROWS = 500, DIM = 5000 };
+  char *path = hem__test_path(hem__test_subfolder(), "wide.h5");
+  hem__test_catalog made;
+  hem__test_catalog_init(&made, 0, ROWS, 1);
+  hem__space wide = made.content.spaces[0];
+  wide.name = "wide";
+  wide.dim = wide.blocks[0].dim = DIM;
+  wide.block_count = 1;
+  free(made.vectors[0]);
+  ck_ok(hem__alloc((size_t)ROWS * DIM, sizeof(float), "vectors", &made.vectors[0], err));
+  for (size_t i = 0; i < (size_t)ROWS * DIM; i++) made.vectors[0][i] = (float)i;
+  made.matrices[0] = (hem__matrix){.at = made.vectors[0], .rows = ROWS, .dim = DIM};
+  made.content.spaces = &wide;
+  ck_ok(hem__catalog_seal(path, &made.content, err));
+  hem__test_catalog_clear(&made);
+  return path;
+}
+
 START_TEST(a_flipped_vector_byte_is_found_with_its_rows) {
-  char *path = seal_rows(600000, 1);
+  char *path = seal_wide_rows();
   hem__extent extent = extent_of(path, 0);
   hem__test_flip(path, extent.offset + (5 << 20));
   hem__catalog *catalog = opened(path);
-  ck_ok(hem__catalog_check(catalog, 0, 0, 209715, err));
-  ck_ok(hem__catalog_check(catalog, 0, 419431, 600000 - 419431, err));
-  ck_ok(hem__catalog_check(catalog, 0, 300000, 0, err));
-  ck_fails(hem__catalog_check(catalog, 0, 209715, 1, err), HEM_ECORRUPT, "space a+b, rows 209715 to 419430");
-  ck_fails(hem__catalog_check(catalog, 0, 0, 600000, err), HEM_ECORRUPT, "rows 209715 to 419430");
-  ck_fails(hem__catalog_check(catalog, 0, 419430, 1, err), HEM_ECORRUPT, path);
+  ck_ok(hem__catalog_check(catalog, 0, 0, 209, err));
+  ck_ok(hem__catalog_check(catalog, 0, 420, 80, err));
+  ck_ok(hem__catalog_check(catalog, 0, 300, 0, err));
+  ck_fails(hem__catalog_check(catalog, 0, 209, 1, err), HEM_ECORRUPT, "space wide, rows 209 to 419");
+  ck_fails(hem__catalog_check(catalog, 0, 0, 500, err), HEM_ECORRUPT, "rows 209 to 419");
+  ck_fails(hem__catalog_check(catalog, 0, 419, 1, err), HEM_ECORRUPT, path);
   hem__catalog_close(catalog);
   free(path);
 }
@@ -234,7 +255,7 @@ END_TEST
 
 /* A right seal on content that HDF5 cannot read. */
 START_TEST(sealed_rubbish_is_refused) {
-  char *path = hem__test_path(hem__test_folder(), "rubbish.h5");
+  char *path = hem__test_path(hem__test_subfolder(), "rubbish.h5");
   hem__catalog *catalog = NULL;
   uint8_t *bytes = calloc(1, 20000);
   hem__test_write(path, bytes, 20000);
@@ -247,7 +268,7 @@ START_TEST(sealed_rubbish_is_refused) {
 END_TEST
 
 START_TEST(what_is_no_catalogue_is_named) {
-  const char *folder = hem__test_folder();
+  const char *folder = hem__test_subfolder();
   char *path = hem__test_path(folder, "missing.h5");
   hem__catalog *catalog = NULL;
   ck_fails(hem__catalog_open(path, &catalog, err), HEM_ENOTFOUND, path);
@@ -279,7 +300,7 @@ START_TEST(spaces_are_found_or_listed) {
 END_TEST
 
 START_TEST(what_cannot_be_sealed_is_refused) {
-  const char *folder = hem__test_folder();
+  const char *folder = hem__test_subfolder();
   char *path = hem__test_path(folder, "shop.h5"), *nowhere = hem__test_path(folder, "no/shop.h5");
   hem__test_catalog made;
   hem__test_catalog_init(&made, 0, 1, 1);

@@ -8,8 +8,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "support/sealed_rows.h"
 #include "support/make_idx.h"
+#include "support/sealed_rows.h"
 #include "test.h"
 
 enum { SIZE = 9000 };
@@ -19,7 +19,7 @@ static const hem__seal two_extents = {.extents = {{4200, 100}, {5000, 1000}}, .e
 static char *unsealed(void) {
   static uint8_t bytes[SIZE];
   for (size_t i = HEM__SEAL_SIZE; i < SIZE; i++) bytes[i] = (uint8_t)(i * 31 >> 2);
-  char *path = hem__test_path(hem__test_folder(), "file.h5");
+  char *path = hem__test_path(hem__test_subfolder(), "file.h5");
   hem__test_write(path, bytes, SIZE);
   return path;
 }
@@ -128,7 +128,7 @@ START_TEST(a_foreign_file_is_told_apart) {
     size_t size;
   } foreign[] = {
       {"", 0}, {"\x89HDF\r\n\x1a\n", 8}, {"Hemline", 7}, {"Hemline catalogu", 16}, {"PK\3\4 and so on........", 20}};
-  char *path = hem__test_path(hem__test_folder(), "foreign");
+  char *path = hem__test_path(hem__test_subfolder(), "foreign");
   hem__seal seal;
   for (size_t i = 0; i < sizeof foreign / sizeof *foreign; i++) {
     hem__test_write(path, foreign[i].bytes, foreign[i].size);
@@ -242,7 +242,7 @@ END_TEST
  * need only hold the same. */
 START_TEST(todays_writer_makes_the_frozen_bytes) {
   unsigned major, minor, release;
-  char *frozen = golden_path(), *today = hem__test_path(hem__test_folder(), "today.h5");
+  char *frozen = golden_path(), *today = hem__test_path(hem__test_subfolder(), "today.h5");
   make_golden(today);
   check_golden(today);
   H5get_libversion(&major, &minor, &release);

@@ -1,0 +1,83 @@
+"""The command's manners: help on stdout, wrong usage on stderr with 2, failures with 1."""
+import unittest
+
+import support
+
+COMMANDS = ("ingest", "index", "query", "evaluate", "info", "verify")
+WRONG = (
+    (),
+    ("no-such-command",),
+    ("ingest",),
+    ("ingest", "shop.h5"),
+    ("ingest", "shop.h5", "--idx", "a", "--manifest", "b"),
+    ("ingest", "a.h5", "b.h5", "--idx", "c"),
+    ("ingest", "shop.h5", "--idx", "a", "--threads", "many"),
+    ("ingest", "shop.h5", "--idx", "a", "--threads", "-1"),
+    ("ingest", "shop.h5", "--idx", "a", "--no-such-option"),
+    ("index",),
+    ("index", "shop.h5"),
+    ("index", "shop.h5", "-o", "store", "--distance", "far"),
+    ("index", "shop.h5", "-o", "store", "--ef-search", "1e3"),
+    ("query",),
+    ("query", "store"),
+    ("query", "store", "a.jpg", "--row", "1"),
+    ("query", "store", "--row", "1", "--vector", "v"),
+    ("query", "store", "--row", "one"),
+    ("query", "store", "--row", "1", "-k", "0"),
+    ("query", "store", "--row", "1", "-k", "100001"),
+    ("evaluate",),
+    ("evaluate", "shop.h5", "--match", "colour"),
+    ("evaluate", "shop.h5", "--query-split", "tset"),
+    ("info",),
+    ("info", "a", "b"),
+    ("verify",),
+)
+MISSING = (
+    ("ingest", "{0}/shop.h5", "--idx", "{0}/nowhere"),
+    ("ingest", "{0}/shop.h5", "--manifest", "{0}/nowhere.tsv"),
+    ("index", "{0}/nowhere.h5", "-o", "{0}/store"),
+    ("query", "{0}/nowhere", "--row", "0"),
+    ("evaluate", "{0}/nowhere.h5"),
+    ("info", "{0}/nowhere.h5"),
+    ("verify", "{0}/nowhere.h5"),
+)
+
+
+class Usage(support.Case):
+    def test_wrong_usage_is_2_and_says_why_on_stderr(self):
+        for arguments in WRONG:
+            with self.subTest(arguments=arguments):
+                out, err = self.hemline(*arguments, code=2)
+                self.assertEqual(out, "")
+                self.assertTrue(err.strip())
+
+    def test_what_is_missing_is_1_and_is_named(self):
+        for arguments in MISSING:
+            with self.subTest(arguments=arguments):
+                out, err = self.hemline(*(a.format(self.folder) for a in arguments), code=1)
+                self.assertEqual(out, "")
+                self.assertIn("hemline: ", err)
+                self.assertIn(self.folder + "/nowhere", err)
+
+    def test_help_is_on_stdout_with_examples(self):
+        for command in ((), *((c,) for c in COMMANDS)):
+            with self.subTest(command=command):
+                out, err = self.hemline(*command, "--help")
+                self.assertIn("Examples:\n", out)
+                self.assertIn("  hemline ", out)
+                self.assertEqual(err, "")
+        for command in COMMANDS:
+            self.assertIn(f"  {command} ", self.hemline("--help")[0])
+
+    def test_version(self):
+        self.assertRegex(self.hemline("--version")[0], r"^hemline \d+\.\d+\.\d+\n$")
+
+    def test_a_full_disk_under_stdout_is_noticed(self):
+        with open("/dev/full", "wb") as full:
+            done = support.subprocess.run([support.HEMLINE, "--version"], stdout=full, stderr=support.subprocess.PIPE,
+                                          check=False)
+        self.assertEqual(done.returncode, 1)
+
+
+if __name__ == "__main__":
+    support.main()

@@ -1,0 +1,170 @@
+/* No query allocates once its searcher has answered one like it. Every allocation of this program is counted.
+ *
+ * FAISS allocates in each of its own searches; with an index, a query must allocate exactly as often as FAISS does
+ * when it is asked directly. */
+#include <errno.h>
+#include <malloc.h>
+#include <stdatomic.h>
+#include <string.h>
+
+#include "base/threads.h"
+#include "index/faiss_index.h"
+#include "index/generation.h"
+#include "support/make_catalog.h"
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+int main(void) { return 77; } /* sanitizers bring an allocator of their own */
+#else
+
+void *__libc_malloc(size_t size);
+void *__libc_calloc(size_t count, size_t size);
+void *__libc_realloc(void *at, size_t size);
+void *__libc_memalign(size_t alignment, size_t size);
+
+static atomic_size_t allocations;
+
+/* These take libc's place for the whole program, C++ included. */
+#pragma GCC visibility push(default)
+void *malloc(size_t size) {
+  atomic_fetch_add(&allocations, 1);
+  return __libc_malloc(size);
+}
+void *calloc(size_t count, size_t size) {
+  atomic_fetch_add(&allocations, 1);
+  return __libc_calloc(count, size);
+}
+void *realloc(void *at, size_t size) {
+  atomic_fetch_add(&allocations, 1);
+  return __libc_realloc(at, size);
+}
+void *aligned_alloc(size_t alignment, size_t size) {
+  atomic_fetch_add(&allocations, 1);
+  return __libc_memalign(alignment, size);
+}
+void *memalign(size_t alignment, size_t size) { return aligned_alloc(alignment, size); }
+int posix_memalign(void **out, size_t alignment, size_t size) {
+  *out = aligned_alloc(alignment, size);
+  return *out ? 0 : ENOMEM;
+}
+#pragma GCC visibility pop
+
+enum { DIM = 16, PHOTOS = 2000, ROUNDS = 20 };
+
+static char *make_store(const char *kind) {
+  static const char *folder;
+  hem__made made = {.dim = DIM};
+  uint64_t state = 1;
+  if (!folder) folder = hem__test_folder();
+  for (size_t i = 0; i < PHOTOS; i++) {
+    float v[DIM];
+    for (size_t j = 0; j < DIM; j++) v[j] = hem__test_normal(&state);
+    hem__made_add(&made, (hem__photo){.category = i % 10 ? "large" : "small"}, v);
+  }
+  char *store = hem__made_store(&made, folder, kind, (hem_index_options){.kind = kind});
+  hem__made_clear(&made);
+  return store;
+}
+
+/* Allocations of one query, after the searcher has answered others of the same k. */
+static size_t count_search(hem_searcher *searcher, hem_search_options o) {
+  uint64_t state = 2;
+  size_t most = 0;
+  o.size = sizeof o;
+  for (size_t round = 0; round < ROUNDS; round++) {
+    float query[DIM];
+    hem_answer answer;
+    hem_error err = {0};
+    for (size_t j = 0; j < DIM; j++) query[j] = hem__test_normal(&state);
+    size_t before = allocations;
+    hem_status status = hem_search(searcher, query, DIM, &o, &answer, &err);
+    size_t count = allocations - before;
+    ck_assert_msg(!status, "%s", err.message);
+    if (round && count > most) most = count;
+  }
+  return most;
+}
+
+START_TEST(the_counter_counts) {
+  size_t before = allocations;
+  char *text = NULL;
+  void *block = NULL;
+  ck_ok(hem__strdup("text", &text, err));
+  ck_ok(hem__alloc(1, 100, "a block", &block, err));
+  ck_assert_uint_ge(allocations - before, 2);
+  free(text);
+  free(block);
+}
+END_TEST
+
+START_TEST(a_scan_never_allocates) {
+  static const size_t ks[] = {1, 10, 100, 5000};
+  char *store = make_store("flat");
+  hem_engine *engine = NULL;
+  hem_searcher *searcher = NULL;
+  ck_ok(hem_engine_open(store, NULL, &engine, err));
+  ck_ok(hem_searcher_new(engine, &searcher, err));
+  for (size_t k = 0; k < 4; k++)
+    for (int options = 0; options < 8; options++) {
+      hem_search_options o = {.k = ks[k], .photos = options & 1, .leave_out = options & 2, .exact = options & 4};
+      ck_assert_uint_eq(count_search(searcher, o), 0);
+    }
+  hem_searcher_free(searcher);
+  hem_engine_close(engine);
+  free(store);
+}
+END_TEST
+
+/* What FAISS allocates for one query of "large", asked without us. */
+static size_t count_faiss(const char *store, size_t k) {
+  hem__generation g;
+  hem__map map;
+  hem__faiss *index = NULL;
+  ck_ok(hem__generation_open(store, &g, err));
+  const hem__generation_category *c = &g.manifest.categories[0];
+  ck_ok(hem__generation_map(&g, &c->index, &map, err));
+  ck_ok(hem__faiss_read(map.at, map.size, c->name, g.manifest.distance, c->photos, DIM, &index, err));
+  if (c->ef_search) ck_ok(hem__faiss_set(index, "efSearch", c->ef_search, err));
+  if (c->nprobe) ck_ok(hem__faiss_set(index, "nprobe", c->nprobe, err));
+  static float keys[PHOTOS];
+  static int64_t rows[PHOTOS];
+  uint64_t state = 2;
+  size_t most = 0, ask = hem__min(k * hem__max(c->refine, 1), c->photos);
+  int held = hem__omp_hold();
+  for (size_t round = 0; round < ROUNDS; round++) {
+    float query[DIM];
+    for (size_t j = 0; j < DIM; j++) query[j] = hem__test_normal(&state);
+    size_t before = allocations;
+    hem_status status = hem__faiss_search(index, query, ask, keys, rows, NULL);
+    size_t count = allocations - before;
+    ck_assert_int_eq(status, HEM_OK);
+    if (round && count > most) most = count;
+  }
+  hem__omp_release(held);
+  hem__faiss_free(index);
+  hem__map_close(&map);
+  hem__generation_close(&g);
+  return most;
+}
+
+START_TEST(with_an_index_only_faiss_allocates) {
+  static const char *const kinds[] = {"hnsw", "hnsw-sq8", "ivf", "ivf-sq8", "ivf-pq"}, *const large[] = {"large"};
+  for (size_t kind = 0; kind < 5; kind++) {
+    char *store = make_store(kinds[kind]);
+    hem_engine *engine = NULL;
+    hem_searcher *searcher = NULL;
+    ck_ok(hem_engine_open(store, NULL, &engine, err));
+    ck_ok(hem_searcher_new(engine, &searcher, err));
+    for (size_t k = 1; k <= 100; k *= 10) {
+      hem_search_options o = {.k = k, .categories = large, .category_count = 1};
+      size_t ours = count_search(searcher, o), theirs = count_faiss(store, k);
+      ck_assert_msg(ours <= theirs, "%s, k %zu: %zu allocations, of which %zu are FAISS's", kinds[kind], k, ours, theirs);
+    }
+    hem_searcher_free(searcher);
+    hem_engine_close(engine);
+    free(store);
+  }
+}
+END_TEST
+
+HEM_TESTS("engine allocations", the_counter_counts, a_scan_never_allocates, with_an_index_only_faiss_allocates)
+#endif
