@@ -28,7 +28,7 @@ typedef struct contest {
   hem__peer *peers[CONTESTANTS]; /* none at OURS */
   const float *queries[QUERIES];
   size_t query_count;
-  double us[CONTESTANTS][QUERIES];         /* of one round */
+  double us[CONTESTANTS][QUERIES];       /* of one round */
   double times[KS][CONTESTANTS][ROUNDS]; /* their medians */
 } contest;
 
@@ -49,7 +49,8 @@ static double median(double *values, size_t count) {
   return values[count / 2];
 }
 
-/* ---- setting up ------------------------------------------------------------------------------------------------------- */
+/* ---- setting up
+ * ------------------------------------------------------------------------------------------------------- */
 
 /* The category named, or the largest. */
 static hem_status choose(contest *c, const char *name, hem_error *err) {
@@ -123,7 +124,8 @@ static hem_status open_contestants(contest *c, const char *store, size_t round, 
   return status;
 }
 
-/* ---- timing ------------------------------------------------------------------------------------------------------------- */
+/* ---- timing
+ * ------------------------------------------------------------------------------------------------------------- */
 
 static hem_status ask(contest *c, size_t who, size_t query, size_t k, hem_error *err) {
   float distances[K_MAX];
@@ -131,8 +133,9 @@ static hem_status ask(contest *c, size_t who, size_t query, size_t k, hem_error 
   hem_search_options o = {.size = sizeof o, .k = k};
   hem_answer answer;
   double start = now_us();
-  hem_status status = who == OURS ? hem_search(c->searcher, c->queries[query], c->generation.manifest.dim, &o, &answer, err)
-                                  : hem__peer_search(c->peers[who], c->queries[query], k, distances, rows, err);
+  hem_status status = who == OURS
+                          ? hem_search(c->searcher, c->queries[query], c->generation.manifest.dim, &o, &answer, err)
+                          : hem__peer_search(c->peers[who], c->queries[query], k, distances, rows, err);
   c->us[who][query] = now_us() - start;
   return status;
 }
@@ -163,8 +166,8 @@ static void print_result(contest *c, size_t k) {
   }
   double middle = median(ratio, ROUNDS), same = median(noise, ROUNDS);
   printf("%s\t%s\t%zu\t%zu\t%.1f\t%.1f\t%.4f\t%.4f-%.4f\t%.4f\t%.4f-%.4f\n", c->category->name, c->category->kind,
-         ks[k], c->query_count, median(t[0], ROUNDS), median(t[OURS], ROUNDS), middle, ratio[0], ratio[ROUNDS - 1], same,
-         noise[0], noise[ROUNDS - 1]);
+         ks[k], c->query_count, median(t[0], ROUNDS), median(t[OURS], ROUNDS), middle, ratio[0], ratio[ROUNDS - 1],
+         same, noise[0], noise[ROUNDS - 1]);
 }
 
 static hem_status run(contest *c, const char *store, const char *category, hem_error *err) {

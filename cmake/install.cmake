@@ -6,14 +6,27 @@ install(FILES include/hemline.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
 # The static form is installed as an archive to be linked with the libraries that `pkg-config --static` lists.
 install(TARGETS hemline_static ARCHIVE)
 
-set(HEMLINE_PC_PRIVATE "-lstdc++ -lgomp -lm -lpthread")
-foreach(library ${FAISS_C_LIBRARY} ${FAISS_LIBRARY} ${LAPACK_LIBRARIES} ${BLAS_LIBRARIES} ${HDF5_C_LIBRARIES})
-  string(PREPEND HEMLINE_PC_PRIVATE "${library} ")
+# In the order in which a linker wants static libraries. A FAISS of ./setup's making lies in a cache, so it is
+# installed with the archive that needs it.
+set(HEMLINE_PC_PRIVATE "")
+foreach(library ${FAISS_C_LIBRARY} ${FAISS_LIBRARY})
+  if(library MATCHES "\\.a$" AND NOT library MATCHES "^/usr/")
+    install(FILES ${library} DESTINATION ${CMAKE_INSTALL_LIBDIR}/hemline)
+    get_filename_component(name ${library} NAME)
+    set(library "\${libdir}/hemline/${name}")
+  endif()
+  string(APPEND HEMLINE_PC_PRIVATE "${library} ")
 endforeach()
+foreach(library ${LAPACK_LIBRARIES} ${BLAS_LIBRARIES} ${HDF5_C_LIBRARIES})
+  string(APPEND HEMLINE_PC_PRIVATE "${library} ")
+endforeach()
+string(APPEND HEMLINE_PC_PRIVATE "-lstdc++ -lgomp -lm -lpthread")
 set(HEMLINE_PC_REQUIRES "jansson, libcrypto, zlib")
 if(VIPS_FOUND)
   string(APPEND HEMLINE_PC_REQUIRES ", vips")
 endif()
+# The prefix may be named as late as `cmake --install --prefix`: it is found from where the file lies.
+file(RELATIVE_PATH HEMLINE_PC_TO_PREFIX "${CMAKE_INSTALL_FULL_LIBDIR}/pkgconfig" "${CMAKE_INSTALL_PREFIX}")
 configure_file(cmake/hemline.pc.in hemline.pc @ONLY)
 install(FILES "${CMAKE_BINARY_DIR}/hemline.pc" DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
 

@@ -14,11 +14,6 @@ HEMLINE = os.environ.get("HEMLINE", "hemline")
 SHARED = os.path.join(SOURCE, "..", "shared", "data")
 
 
-def has_vips():
-    """Whether photos can be decoded: a build without libvips reads idx files only."""
-    return os.environ.get("HEMLINE_PHOTOS", "1") != "0"
-
-
 def pixels(number, width=28, height=28, channels=1):
     """Made-up bytes that no other number has: a bright bar on noise."""
     state, out = number * 2654435761 % 2**32 or 1, bytearray()

@@ -117,7 +117,7 @@ enum { FOREIGN = 7 };
 /* ---- tests ---- */
 
 START_TEST(test_damaged_catalog) {
-  char *path = hem__test_path(hem__test_folder(), "catalog.h5");
+  char *folder = hem__work_folder(), *path = hem__test_path(folder, "catalog.h5");
   uint64_t random = 11;
   make_catalog(path, 100);
   hem__bytes whole = hem__read_file(path);
@@ -137,13 +137,15 @@ START_TEST(test_damaged_catalog) {
   }
   hem__write_file(path, whole.at, whole.size);
   ck_ok(check_catalog(path, err));
+  ck_ok(hem__remove_tree(folder, err));
   free(whole.at);
   free(path);
+  free(folder);
 }
 END_TEST
 
 START_TEST(test_foreign_catalog) {
-  char *path = hem__test_path(hem__test_folder(), "catalog.h5");
+  char *folder = hem__work_folder(), *path = hem__test_path(folder, "catalog.h5");
   for (int i = 0; i < FOREIGN; i++) {
     ck_ok(hem__remove_tree(path, err));
     make_foreign(path, i);
@@ -152,12 +154,14 @@ START_TEST(test_foreign_catalog) {
     check_refusal(check_catalog(path, &why), &why, "catalog.h5", (size_t)i);
     ck_assert_uint_eq(hdf5_opens, 0);
   }
+  ck_ok(hem__remove_tree(folder, err));
   free(path);
+  free(folder);
 }
 END_TEST
 
 typedef struct store {
-  char *path;
+  char *folder, *path;
   size_t count;
   struct {
     const char *name;
@@ -170,9 +174,9 @@ static store make_store(const char *kind) {
   static const char *const names[] = {"CURRENT",   "generations/000001/manifest.json", "generations/000001/gallery.bin",
                                       "generations/000001/c0000.f32", "generations/000001/c0001.f32",
                                       "generations/000001/c0000.faiss"};
-  const char *folder = hem__test_folder();
-  store s = {.path = hem__test_path(folder, "store")};
-  char *catalog = hem__test_path(folder, "catalog.h5");
+  store s = {.folder = hem__work_folder()};
+  s.path = hem__test_path(s.folder, "store");
+  char *catalog = hem__test_path(s.folder, "catalog.h5");
   make_catalog(catalog, ROWS);
   hem_index_options options = {.size = sizeof options, .catalog = catalog, .store = s.path, .space = "a", .kind = kind,
                                .links = 4, .nlist = 4, .threads = 1};
@@ -195,7 +199,9 @@ static void free_store(store *s) {
     free(s->files[i].path);
     free(s->files[i].whole.at);
   }
+  ck_ok(hem__remove_tree(s->folder, err));
   free(s->path);
+  free(s->folder);
 }
 
 /* FAISS may have parsed another category's index, which was whole; a damaged one never. */

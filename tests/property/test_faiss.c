@@ -20,7 +20,8 @@ static const char *shared_folder(void) {
   return folder;
 }
 
-/* ---- recall at the defaults ----------------------------------------------------------------------------------------- */
+/* ---- recall at the defaults -----------------------------------------------------------------------------------------
+ */
 
 /* Share of the K exact nearest photos that come back; one as near as the K-th counts too. */
 static double recall_of(hem_searcher *searcher, const float *query, size_t dim, const char *category) {
@@ -139,7 +140,8 @@ START_TEST(recall_is_high_on_fashion_mnist) {
 }
 END_TEST
 
-/* ---- written and read back ---------------------------------------------------------------------------------------------- */
+/* ---- written and read back
+ * ---------------------------------------------------------------------------------------------- */
 
 typedef struct built {
   const char *factory, *setting;
@@ -199,7 +201,8 @@ static void check_round_trip(const built *b, hem_distance distance, hem__matrix 
   ck_fails(hem__faiss_read(map.at, map.size, "index", distance == HEM_IP ? HEM_L2 : HEM_IP, vectors.rows, vectors.dim,
                            &wrong, err),
            HEM_ECORRUPT, "index");
-  ck_fails(hem__faiss_read(map.at, 0, "index", distance, vectors.rows, vectors.dim, &wrong, err), HEM_ECORRUPT, "index");
+  ck_fails(hem__faiss_read(map.at, 0, "index", distance, vectors.rows, vectors.dim, &wrong, err), HEM_ECORRUPT,
+           "index");
   hem__faiss_free(index);
   hem__faiss_free(again);
   hem__faiss_free(read);

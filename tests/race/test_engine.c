@@ -24,7 +24,7 @@ typedef struct stage {
   answers alone; /* what one thread alone got */
   atomic_bool stop;
   atomic_size_t searches, opens, wrong; /* wrong: answers that differ, calls that failed */
-  char message[sizeof((hem_error *)NULL)->message];
+  char message[sizeof(hem_error) + 32];
   pthread_mutex_t message_lock; /* guards message */
 } stage;
 

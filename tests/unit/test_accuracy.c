@@ -10,7 +10,8 @@
 
 enum { DIM = 20, PHOTOS = 400, APPROACHES = 3 };
 
-static const hem__block blocks[2] = {{.name = "first", .offset = 0, .dim = 4}, {.name = "second", .offset = 4, .dim = 16}};
+static const hem__block blocks[2] = {{.name = "first", .offset = 0, .dim = 4},
+                                     {.name = "second", .offset = 4, .dim = 16}};
 static const char *const categories[] = {"a", "b", "c"};
 
 typedef struct scene {
@@ -37,7 +38,8 @@ static hem__made make(const scene *s, uint64_t state) {
   return made;
 }
 
-/* ---- the oracle ---------------------------------------------------------------------------------------------------- */
+/* ---- the oracle ----------------------------------------------------------------------------------------------------
+ */
 
 typedef struct ranked {
   double key;
@@ -139,9 +141,9 @@ static tally count(const question *q, const char *category) {
 static void check_row(const hem__accuracy_row *row, const question *q) {
   tally want = count(q, row->category);
   ck_assert_msg(row->queries == want.queries && row->without == want.without && row->gallery == want.gallery,
-                "%s %s %s: %zu queries, %zu without, gallery %zu instead of %zu, %zu, %zu", row->category, row->approach,
-                hem_distance_name(row->distance), row->queries, row->without, row->gallery, want.queries, want.without,
-                want.gallery);
+                "%s %s %s: %zu queries, %zu without, gallery %zu instead of %zu, %zu, %zu", row->category,
+                row->approach, hem_distance_name(row->distance), row->queries, row->without, row->gallery, want.queries,
+                want.without, want.gallery);
   for (size_t k = 0; k < HEM__CUTS; k++) {
     ck_assert_msg(row->right[k] == want.right[k], "%s %s %s: top-%zu %zu instead of %zu", row->category, row->approach,
                   hem_distance_name(row->distance), hem__cuts[k], row->right[k], want.right[k]);
@@ -149,7 +151,8 @@ static void check_row(const hem__accuracy_row *row, const question *q) {
   }
 }
 
-/* ---- measured ---------------------------------------------------------------------------------------------------------- */
+/* ---- measured
+ * ---------------------------------------------------------------------------------------------------------- */
 
 static hem__catalog *open_made(const hem__made *made) {
   static const char *folder;
@@ -288,7 +291,8 @@ START_TEST(a_stop_is_obeyed) {
 }
 END_TEST
 
-/* ---- Wilson ---------------------------------------------------------------------------------------------------------------- */
+/* ---- Wilson
+ * ---------------------------------------------------------------------------------------------------------------- */
 
 /* The interval's ends solve (p - rate)^2 = z^2 p (1 - p) / n (Wilson 1927): checked by putting them in. */
 static void check_root(double p, size_t right, size_t total) {
@@ -300,7 +304,10 @@ START_TEST(wilson_gives_the_known_intervals) {
   static const struct {
     size_t right, total;
     double low, high;
-  } known[] = {{8, 10, 0.490162, 0.943318}, {0, 10, 0, 0.277533}, {10, 10, 0.722467, 1}, {1, 1, 0.206549, 1},
+  } known[] = {{8, 10, 0.490162, 0.943318},
+               {0, 10, 0, 0.277533},
+               {10, 10, 0.722467, 1},
+               {1, 1, 0.206549, 1},
                {50, 100, 0.403832, 0.596168}};
   for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
     double low, high;

@@ -55,10 +55,14 @@ static double distance_of(hem_distance distance, const float *a, const float *b)
     bb += y * y;
   }
   switch (distance) {
-    case HEM_L2: return sqrt(l2);
-    case HEM_L1: return l1;
-    case HEM_IP: return -dot;
-    default: return 1 - dot / sqrt(aa * bb);
+    case HEM_L2:
+      return sqrt(l2);
+    case HEM_L1:
+      return l1;
+    case HEM_IP:
+      return -dot;
+    default:
+      return 1 - dot / sqrt(aa * bb);
   }
 }
 
@@ -125,10 +129,10 @@ static void check_exact(hem_searcher *searcher, hem_distance distance, size_t qu
   for (size_t i = 0; i < count; i++) check_hit(&answer.hits[i], &want[i], i, &o);
 }
 
-/* ---- every distance, kind, k and choice of categories ----------------------------------------------------------------- */
+/* ---- every distance, kind, k and choice of categories
+ * ----------------------------------------------------------------- */
 
-static const char *const some[][4] = {
-    {NULL}, {"alpha"}, {"gamma", "alpha"}, {"beta", "gamma", "beta"}};
+static const char *const some[][4] = {{NULL}, {"alpha"}, {"gamma", "alpha"}, {"beta", "gamma", "beta"}};
 static const size_t some_counts[] = {0, 1, 2, 3};
 static const size_t ks[] = {1, 2, 10, 50, 301, 1000, 10 * PHOTOS};
 
@@ -174,7 +178,8 @@ END_TEST
 START_TEST(exact_answers_are_right_by_inner_product) { check_distance(HEM_IP); }
 END_TEST
 
-/* ---- what holds for approximate answers ------------------------------------------------------------------------------- */
+/* ---- what holds for approximate answers
+ * ------------------------------------------------------------------------------- */
 
 static void check_approximate(hem_searcher *searcher, hem_distance distance, size_t query, hem_search_options o) {
   static bool seen[2 * PHOTOS];

@@ -54,7 +54,8 @@ static hem_answer ask(hem_searcher *searcher, float value, hem_search_options o)
   return answer;
 }
 
-/* ---- categories ---------------------------------------------------------------------------------------------------- */
+/* ---- categories ----------------------------------------------------------------------------------------------------
+ */
 
 START_TEST(categories_are_merged_or_kept_apart_as_asked) {
   hem__made made = {.dim = DIM};
@@ -151,15 +152,16 @@ START_TEST(the_engine_says_what_it_holds) {
 }
 END_TEST
 
-/* ---- refusals ------------------------------------------------------------------------------------------------------- */
+/* ---- refusals -------------------------------------------------------------------------------------------------------
+ */
 
 START_TEST(a_query_that_makes_no_sense_is_refused) {
   hem__made made = {.dim = DIM};
   add(&made, "a", NULL, 1);
   opened o = open_store(&made, (hem_index_options){0});
   hem_answer answer = {.found = 77};
-  static const float bad[] = {NAN, INFINITY, -INFINITY};
-  for (size_t i = 0; i < 3; i++)
+  static const float bad[] = {NAN, INFINITY, -INFINITY, FLT_MAX, -1.001e15F};
+  for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
     for (size_t at = 0; at < DIM; at++) {
       float query[DIM] = {0};
       query[at] = bad[i];
@@ -197,12 +199,12 @@ START_TEST(an_older_program_with_shorter_options_is_understood) {
 }
 END_TEST
 
-/* Finite vectors whose distances are not: no hit may be lost, doubled or at a distance that is not a number. */
-START_TEST(distances_beyond_float_still_give_whole_answers) {
+/* The largest values there may be: no hit is lost, doubled or at a distance that is not finite. */
+START_TEST(the_largest_values_give_whole_answers) {
   static const char *const kinds[] = {"flat", "hnsw"};
   hem__made made = {.dim = DIM};
   for (size_t i = 0; i < 1200; i++) {
-    float big = i % 2 ? 3e38F : -3e38F, v[DIM] = {big, i % 3 ? 1 : big, (float)i, -big};
+    float big = i % 2 ? 1e15F : -1e15F, v[DIM] = {big, i % 3 ? 1 : big, (float)i, -big};
     hem__made_add(&made, (hem__photo){0}, v);
   }
   for (size_t kind = 0; kind < 2; kind++)
@@ -212,11 +214,11 @@ START_TEST(distances_beyond_float_still_give_whole_answers) {
       hem_answer a;
       static bool seen[1200];
       memset(seen, 0, sizeof seen);
-      ck_ok(hem_search(o.searcher, (float[DIM]){-3e38F, 2e38F, 0, 3e38F}, DIM, &s, &a, err));
+      ck_ok(hem_search(o.searcher, (float[DIM]){-1e15F, 9e14F, 0, 1e15F}, DIM, &s, &a, err));
       ck_assert_uint_eq(a.found, 1200);
       for (size_t i = 0; i < a.found; i++) {
         size_t row = a.hits[i].row;
-        if (row >= 1200 || seen[row] || isnan(a.hits[i].distance))
+        if (row >= 1200 || seen[row] || !isfinite(a.hits[i].distance))
           ck_abort_msg("%s by %s: row %zu at %g", kinds[kind], hem_distance_name(d), row, (double)a.hits[i].distance);
         seen[row] = true;
       }
@@ -226,7 +228,8 @@ START_TEST(distances_beyond_float_still_give_whole_answers) {
 }
 END_TEST
 
-/* ---- items with many photos, and galleries with few ------------------------------------------------------------------- */
+/* ---- items with many photos, and galleries with few
+ * ------------------------------------------------------------------- */
 
 START_TEST(an_item_that_owns_all_the_nearest_photos_takes_one_place) {
   static const char *const kinds[] = {"flat", "hnsw", "ivf", "hnsw-sq8"};
@@ -306,7 +309,8 @@ START_TEST(zero_vectors_are_at_cosine_distance_one) {
 }
 END_TEST
 
-/* ---- an index that finds too little ------------------------------------------------------------------------------------ */
+/* ---- an index that finds too little
+ * ------------------------------------------------------------------------------------ */
 
 /* Lists of about 39 photos, one of them visited: k = 200 cannot come from it. */
 START_TEST(an_index_that_finds_too_few_is_replaced_by_a_scan_and_said_so) {
@@ -337,7 +341,8 @@ START_TEST(an_index_that_finds_too_few_is_replaced_by_a_scan_and_said_so) {
 }
 END_TEST
 
-/* ---- lifetimes and repeats ---------------------------------------------------------------------------------------------- */
+/* ---- lifetimes and repeats
+ * ---------------------------------------------------------------------------------------------- */
 
 START_TEST(an_answer_lives_until_the_searchers_next_call) {
   hem__made made = {.dim = DIM};
@@ -423,7 +428,7 @@ END_TEST
 HEM_TESTS("engine answers", categories_are_merged_or_kept_apart_as_asked, an_unknown_category_is_answered_with_the_list,
           an_engine_loads_only_the_categories_asked_for, the_engine_says_what_it_holds,
           a_query_that_makes_no_sense_is_refused, an_older_program_with_shorter_options_is_understood,
-          distances_beyond_float_still_give_whole_answers, an_item_that_owns_all_the_nearest_photos_takes_one_place,
+          the_largest_values_give_whole_answers, an_item_that_owns_all_the_nearest_photos_takes_one_place,
           a_small_gallery_says_so, equally_near_items_come_by_id_whatever_k_is, zero_vectors_are_at_cosine_distance_one,
           an_index_that_finds_too_few_is_replaced_by_a_scan_and_said_so, an_answer_lives_until_the_searchers_next_call,
           an_open_engine_keeps_its_generation, the_same_question_gets_the_same_answer, closing_nothing_is_fine)

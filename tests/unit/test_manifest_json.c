@@ -161,10 +161,9 @@ START_TEST(numbers_out_of_range_are_refused) {
 END_TEST
 
 START_TEST(checksums_must_be_checksums) {
-  static const char *const bad[] = {
-      "", "0123", "0000000000000000000000000000000000000000000000000000000000000000f",
-      "G000000000000000000000000000000000000000000000000000000000000000",
-      "ABCDEF0000000000000000000000000000000000000000000000000000000000"};
+  static const char *const bad[] = {"", "0123", "0000000000000000000000000000000000000000000000000000000000000000f",
+                                    "G000000000000000000000000000000000000000000000000000000000000000",
+                                    "ABCDEF0000000000000000000000000000000000000000000000000000000000"};
   json_t *root = sample_json();
   for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
     refuse(root, json_object_get(root, "gallery"), "sha256", json_string(bad[i]), "sha256");
@@ -173,8 +172,18 @@ START_TEST(checksums_must_be_checksums) {
 END_TEST
 
 START_TEST(files_outside_the_generation_are_refused) {
-  static const char *const bad[] = {"",  ".",    "..",   "../x", "/etc/passwd", "a/b", "./gallery.bin", "x/../../y",
-                                    "/", ".tmp", "a/..", "0123456789012345678901234567890123456789012345678901234567890123"};
+  static const char *const bad[] = {"",
+                                    ".",
+                                    "..",
+                                    "../x",
+                                    "/etc/passwd",
+                                    "a/b",
+                                    "./gallery.bin",
+                                    "x/../../y",
+                                    "/",
+                                    ".tmp",
+                                    "a/..",
+                                    "0123456789012345678901234567890123456789012345678901234567890123"};
   json_t *root = sample_json(), *coat = json_array_get(json_object_get(root, "categories"), 0);
   for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
     refuse(root, json_object_get(root, "gallery"), "name", json_string(bad[i]), "gallery");
