@@ -27,17 +27,34 @@ static void keep_one_line(char *text) {
     if ((unsigned char)*text < 0x20) *text = ' ';
 }
 
-hem_status hem__fail(hem_error *err, hem_status code, const char *format, ...) {
-  if (!err) return code;
+/* vsnprintf that does not end inside a UTF-8 character where it has to cut. */
+__attribute__((format(printf, 3, 0))) static void print_cut(char *out, size_t room, const char *format, va_list args) {
+  int wanted = vsnprintf(out, room, format, args);
+  if (wanted < 0 || (size_t)wanted < room) return;
+  size_t end = room - 1, start = end;
+  while (start && ((unsigned char)out[start - 1] & 0xC0) == 0x80) start--;
+  /* Continuation bytes end the text: cut before their first byte unless all of them are there. */
+  unsigned char first = start ? (unsigned char)out[start - 1] : 0;
+  size_t needed = first >= 0xF0 ? 4 : first >= 0xE0 ? 3 : first >= 0xC0 ? 2 : 1;
+  if (start && end - (start - 1) < needed) out[start - 1] = '\0';
+}
+
+static hem_status fail_with(hem_error *err, hem_status code, const char *format, va_list args) {
   /* Formatted aside, so that a message may quote the one it replaces. */
   char text[sizeof err->message];
-  va_list args;
-  va_start(args, format);
-  vsnprintf(text, sizeof text, format, args);
-  va_end(args);
+  print_cut(text, sizeof text, format, args);
   keep_one_line(text);
   memcpy(err->message, text, sizeof text);
   err->code = code;
+  return code;
+}
+
+hem_status hem__fail(hem_error *err, hem_status code, const char *format, ...) {
+  if (!err) return code;
+  va_list args;
+  va_start(args, format);
+  fail_with(err, code, format, args);
+  va_end(args);
   return code;
 }
 
@@ -47,7 +64,7 @@ hem_status hem__fail_errno(hem_error *err, const char *format, ...) {
   char text[384];
   va_list args;
   va_start(args, format);
-  vsnprintf(text, sizeof text, format, args);
+  print_cut(text, sizeof text, format, args);
   va_end(args);
   return hem__fail(err, code, "%s: %s", text, strerror(saved));
 }
@@ -57,11 +74,9 @@ hem_status hem__fail_in(hem_error *err, hem_status code, const char *format, ...
   char context[256];
   va_list args;
   va_start(args, format);
-  vsnprintf(context, sizeof context, format, args);
+  print_cut(context, sizeof context, format, args);
   va_end(args);
-  char old[sizeof err->message];
-  memcpy(old, err->message, sizeof old);
-  return hem__fail(err, code, "%s: %.*s", context, (int)(sizeof old - sizeof context - 3), old);
+  return hem__fail(err, code, "%s: %s", context, err->message);
 }
 
 hem_status hem__progress_report(const hem_progress *progress, const char *stage, uint64_t done, uint64_t total,

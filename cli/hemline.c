@@ -1,6 +1,5 @@
 /* The command: finds the subcommand and hands over. */
 #include <string.h>
-#include <unistd.h>
 
 #include "cli/cli.h"
 
@@ -32,32 +31,37 @@ static void print_help(FILE *out) {
       out);
 }
 
-int main(int argc, char **argv) {
-  argp_err_exit_status = EXIT_USAGE;
-  if (argc < 2) {
-    print_help(stderr);
-    return EXIT_USAGE;
-  }
-  if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h") || !strcmp(argv[1], "help")) {
-    print_help(stdout);
-    return EXIT_DONE;
-  }
-  if (!strcmp(argv[1], "--version") || !strcmp(argv[1], "-V")) {
-    printf("hemline %s\n", hem_version());
-    return EXIT_DONE;
-  }
+static int run_command(int argc, char **argv) {
   for (size_t i = 0; i < COMMANDS; i++) {
     if (strcmp(argv[1], commands[i].name) != 0) continue;
     char name[64];
     snprintf(name, sizeof name, "hemline %s", commands[i].name);
     argv[1] = name; /* what usage messages call themselves */
-    int code = commands[i].run(argc - 1, argv + 1);
-    if (fflush(stdout) != 0 || ferror(stdout)) {
-      fputs("hemline: cannot write to standard output\n", stderr);
-      return EXIT_FAILED;
-    }
-    return code;
+    return commands[i].run(argc - 1, argv + 1);
   }
   fprintf(stderr, "hemline: no command '%s'; try 'hemline --help'\n", argv[1]);
   return EXIT_USAGE;
+}
+
+static int run(int argc, char **argv) {
+  const char *first = argc > 1 ? argv[1] : "";
+  if (!strcmp(first, "--help") || !strcmp(first, "-h") || !strcmp(first, "help")) {
+    print_help(stdout);
+    return EXIT_DONE;
+  }
+  if (!strcmp(first, "--version") || !strcmp(first, "-V")) {
+    printf("hemline %s\n", hem_version());
+    return EXIT_DONE;
+  }
+  if (argc > 1) return run_command(argc, argv);
+  print_help(stderr);
+  return EXIT_USAGE;
+}
+
+int main(int argc, char **argv) {
+  argp_err_exit_status = EXIT_USAGE;
+  int code = run(argc, argv);
+  if (fflush(stdout) == 0 && !ferror(stdout)) return code;
+  fputs("hemline: cannot write to standard output\n", stderr);
+  return EXIT_FAILED;
 }

@@ -359,6 +359,7 @@ static hem_status write_all_digests(const sealing *s, hid_t file, hem_error *err
 static hid_t create_file(const char *path) {
   hid_t creation = H5Pcreate(H5P_FILE_CREATE), access = H5Pcreate(H5P_FILE_ACCESS);
   H5Pset_userblock(creation, HEM__SEAL_SIZE);
+  H5Pset_obj_track_times(creation, false); /* of the root group: see untimed */
   H5Pset_libver_bounds(access, H5F_LIBVER_LATEST, H5F_LIBVER_LATEST);
   H5Pset_alignment(access, 1, PAGE);         /* vectors start on pages ... */
   H5Pset_meta_block_size(access, 16 * PAGE); /* ... and small metadata shares them */

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <zlib.h>
 
 #include "base/file.h"
@@ -77,19 +78,37 @@ static hem_status read_header(gzFile file, uint32_t magic, idx_file *out, const 
   return HEM_OK;
 }
 
+/* Deflate packs at most 1,032 to 1: a header that claims more is not believed with memory. */
+static hem_status check_claim(const char *path, const idx_file *claim, size_t *size, hem_error *err) {
+  enum { DEFLATE_MOST = 1032 };
+  struct stat st;
+  if (stat(path, &st) != 0) return hem__fail_errno(err, "cannot examine %s", path);
+  if (!hem__mul(claim->rows * claim->columns, claim->count, size) || *size / DEFLATE_MOST > (size_t)st.st_size)
+    return hem__fail(err, HEM_ECORRUPT, "%s claims %zu images of %zu x %zu in %lld bytes: it is cut off or damaged",
+                     path, claim->count, claim->columns, claim->rows, (long long)st.st_size);
+  return HEM_OK;
+}
+
+/* Behind the last image there is nothing, and the checksum at the end of a gzip file is right. */
+static hem_status check_end(gzFile file, const idx_file *read, const char *path, hem_error *err) {
+  int code, next = gzgetc(file);
+  const char *why = gzerror(file, &code);
+  if (next != -1) return hem__fail(err, HEM_ECORRUPT, "%s holds more than the %zu images it claims", path, read->count);
+  if (code == Z_OK || code == Z_STREAM_END) return HEM_OK;
+  return hem__fail(err, HEM_ECORRUPT, "%s is cut off or damaged at its end: %s", path, why);
+}
+
 static hem_status read_file(const char *path, uint32_t magic, idx_file *out, hem_error *err) {
   idx_file read = {0};
+  size_t size = 0;
   gzFile file = gzopen(path, "rb");
   if (!file) return hem__fail_errno(err, "cannot open %s", path);
   gzbuffer(file, 1 << 17);
   hem_status status = read_header(file, magic, &read, path, err);
-  size_t size;
-  if (!status && (!hem__mul(read.rows * read.columns, read.count, &size)))
-    status = hem__fail(err, HEM_ENOMEM, "%s is larger than memory can address", path);
+  if (!status) status = check_claim(path, &read, &size, err);
   if (!status) status = hem__alloc(size, 1, path, &read.bytes, err);
   if (!status) status = read_exactly(file, read.bytes, size, path, err);
-  if (!status && gzgetc(file) != -1)
-    status = hem__fail(err, HEM_ECORRUPT, "%s holds more than the %zu images it claims", path, read.count);
+  if (!status) status = check_end(file, &read, path, err);
   gzclose(file);
   if (status) {
     free(read.bytes);

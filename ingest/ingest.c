@@ -34,6 +34,7 @@ typedef struct ingest {
   hem__source *source;
   hem__segments segments;
   hem__set known, rejected; /* paths in the catalogue and its segments */
+  hem__set rejected_now;    /* by this run */
   batch batches[2];
   pthread_t sealer;
   batch *sealing; /* not NULL: the sealer runs on it */
@@ -48,6 +49,7 @@ static hem_status open_spaces(ingest *in, hem_error *err) {
   static const char *const usual[] = {"hog,color,ccv,harris"};
   const char *const *features = in->options.feature_count ? in->options.features : usual;
   size_t count = hem__max(in->options.feature_count, 1);
+  if (!features) return hem__fail(err, HEM_EINVAL, "feature_count is %zu and features is NULL", count);
   if (count > HEM__SPACES_MAX)
     return hem__fail(err, HEM_EINVAL, "%zu embedding spaces are more than %d", count, HEM__SPACES_MAX);
   for (size_t i = 0; i < count; i++) {
@@ -224,6 +226,7 @@ static hem_status settle(ingest *in, batch *b, hem_error *err) {
       continue;
     }
     status = hem__photos_reject(&b->photos, b->listed[i].photo.path, wrong->message, err);
+    if (!status) status = hem__set_add(&in->rejected_now, b->listed[i].photo.path, NULL, err);
   }
   in->result.added += b->photos.count;
   in->result.rejected += b->photos.rejected_count;
@@ -286,6 +289,15 @@ static hem_status open_all(ingest *in, hem_error *err) {
   return status;
 }
 
+static hem_status fold(ingest *in, hem_error *err) {
+  hem__fold f = {.spaces = in->spaces,
+                 .space_count = in->space_count,
+                 .listing = in->source->listing,
+                 .rejected_now = &in->rejected_now,
+                 .progress = in->options.progress};
+  return hem__segments_fold(&in->segments, &f, err);
+}
+
 static hem_status run(ingest *in, hem_error *err) {
   hem_status status = HEM_OK;
   bool more = true;
@@ -303,8 +315,7 @@ static hem_status run(ingest *in, hem_error *err) {
   /* One file and no segments is what folding makes: then there is nothing to fold. */
   bool folded =
       in->segments.count == 1 && hem__path_exists(in->options.catalog) && !hem__path_exists(in->segments.folder);
-  if (!status && in->segments.count && !folded)
-    status = hem__segments_fold(&in->segments, in->spaces, in->space_count, &in->options.progress, err);
+  if (!status && in->segments.count && !folded) status = fold(in, err);
   return status;
 }
 
@@ -318,6 +329,7 @@ static void close_all(ingest *in) {
   }
   hem__set_clear(&in->known);
   hem__set_clear(&in->rejected);
+  hem__set_clear(&in->rejected_now);
   hem__segments_close(&in->segments);
   if (in->source) in->source->close(in->source);
   for (size_t i = 0; in->scratch && i < in->threads * in->space_count; i++) hem__extractor_scratch_free(in->scratch[i]);

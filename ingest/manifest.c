@@ -239,6 +239,7 @@ hem_status hem__source_manifest(const char *path, hem__source **out, hem_error *
   s->separator = ends_with(path, ".csv") ? ',' : '\t';
   const char *slash = strrchr(path, '/');
   status = hem__strdup(path, &s->path, err);
+  s->source.listing = s->path;
   if (!status) status = hem__print(&s->folder, err, "%.*s", slash ? (int)(slash - path) + 1 : 0, path);
   if (!status) status = hem__alloc(LINE_MAX_BYTES + 1, 1, "a line", &s->text, err);
   if (!status) status = hem__map_open(path, &s->file, err);

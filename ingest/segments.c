@@ -117,20 +117,32 @@ hem_status hem__segments_seal(hem__segments *s, const hem__space *spaces, size_t
   return status;
 }
 
-/* Every photo that was rejected and has not been added since: once, in first-seen order, latest reason. */
-static hem_status merge_rejections(const hem__segments *s, hem__photos *out, hem_error *err) {
-  hem__set added = {0}, seen = {0};
+/* "<listing>:<line>" of this run's listing, and this run found nothing wrong with that line. */
+static bool is_mended(const hem__fold *fold, const char *path) {
+  size_t length = fold->listing ? strlen(fold->listing) : 0;
+  return length && strncmp(path, fold->listing, length) == 0 && path[length] == ':' &&
+         hem__set_find(fold->rejected_now, path) == SIZE_MAX;
+}
+
+static hem_status list_added(const hem__segments *s, hem__set *added, hem_error *err) {
   hem_status status = HEM_OK;
   for (size_t c = 0; c < s->count && !status; c++) {
     const hem__photos *photos = hem__catalog_photos(s->open[c]);
-    for (size_t i = 0; i < photos->count && !status; i++) status = hem__set_add(&added, photos->at[i].path, NULL, err);
+    for (size_t i = 0; i < photos->count && !status; i++) status = hem__set_add(added, photos->at[i].path, NULL, err);
   }
+  return status;
+}
+
+/* Every photo that was rejected and has not been added since: once, in first-seen order, latest reason. */
+static hem_status merge_rejections(const hem__segments *s, const hem__fold *fold, hem__photos *out, hem_error *err) {
+  hem__set added = {0}, seen = {0};
+  hem_status status = list_added(s, &added, err);
   for (size_t c = 0; c < s->count && !status; c++) {
     const hem__photos *photos = hem__catalog_photos(s->open[c]);
     for (size_t i = 0; i < photos->rejected_count && !status; i++) {
       const hem__rejection *r = &photos->rejected[i];
       size_t number;
-      if (hem__set_find(&added, r->path) != SIZE_MAX) continue;
+      if (hem__set_find(&added, r->path) != SIZE_MAX || is_mended(fold, r->path)) continue;
       status = hem__set_add(&seen, r->path, &number, err);
       if (status) break;
       if (number == out->rejected_count) {
@@ -158,21 +170,20 @@ static hem_status collect_parts(const hem__segments *s, size_t space_count, hem_
   return status;
 }
 
-hem_status hem__segments_fold(hem__segments *s, const hem__space *spaces, size_t space_count,
-                              const hem_progress *progress, hem_error *err) {
+hem_status hem__segments_fold(hem__segments *s, const hem__fold *fold, hem_error *err) {
   hem__catalog_part *parts = NULL;
   hem__matrix *matrices = NULL;
   hem__photos rejected = {0};
   hem_status status = hem__alloc(s->count, sizeof *parts, "segments", &parts, err);
-  if (!status) status = hem__alloc(s->count * space_count, sizeof *matrices, "segments", &matrices, err);
-  if (!status) status = collect_parts(s, space_count, parts, matrices, err);
-  if (!status) status = merge_rejections(s, &rejected, err);
-  hem__catalog_content content = {.spaces = spaces,
-                                  .space_count = space_count,
+  if (!status) status = hem__alloc(s->count * fold->space_count, sizeof *matrices, "segments", &matrices, err);
+  if (!status) status = collect_parts(s, fold->space_count, parts, matrices, err);
+  if (!status) status = merge_rejections(s, fold, &rejected, err);
+  hem__catalog_content content = {.spaces = fold->spaces,
+                                  .space_count = fold->space_count,
                                   .parts = parts,
                                   .part_count = s->count,
                                   .rejected = &rejected,
-                                  .progress = *progress};
+                                  .progress = fold->progress};
   if (!status) status = hem__catalog_seal(s->path, &content, err);
   if (!status) status = hem__remove_tree(s->folder, err);
   hem__photos_clear(&rejected);

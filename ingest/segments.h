@@ -19,9 +19,16 @@ hem_status hem__segments_open(const char *catalog, hem__segments *out, hem_error
 /* Seals one part as the next segment. */
 hem_status hem__segments_seal(hem__segments *segments, const hem__space *spaces, size_t space_count,
                               const hem__catalog_part *part, hem_error *err);
+typedef struct hem__fold {
+  const hem__space *spaces;
+  size_t space_count;
+  const char *listing;          /* this run's listing, or NULL: its lines' earlier rejections count no more ... */
+  const hem__set *rejected_now; /* ... unless they are in here again */
+  hem_progress progress;
+} hem__fold;
+
 /* Makes the catalogue out of all there is, and removes the segments. */
-hem_status hem__segments_fold(hem__segments *segments, const hem__space *spaces, size_t space_count,
-                              const hem_progress *progress, hem_error *err);
+hem_status hem__segments_fold(hem__segments *segments, const hem__fold *fold, hem_error *err);
 void hem__segments_close(hem__segments *segments);
 
 #endif

@@ -19,7 +19,8 @@ struct hem__source {
   /* Decodes a listed photo (cropped to its box) and fills in width, height and hash. Any thread. */
   hem_status (*read)(const hem__source *source, size_t number, hem__photo *photo, hem__image *out, hem_error *err);
   void (*close)(hem__source *source);
-  uint64_t count; /* photos it will list; 0: not known beforehand */
+  uint64_t count;      /* photos it will list; 0: not known beforehand */
+  const char *listing; /* photos it rejects itself are named "<listing>:<line>"; NULL: it rejects none */
 };
 
 /* A folder of Fashion-MNIST's files: train-images-idx3-ubyte[.gz] and its labels are the shop, t10k-* the

@@ -20,7 +20,8 @@
 
 #if defined(__x86_64__)
 #define ARCHITECTURE AUDIT_ARCH_X86_64
-#define ARGUMENT(context, i) ((context)->uc_mcontext.gregs[(const int[]){REG_RDI, REG_RSI, REG_RDX, REG_R10, REG_R8}[i]])
+#define ARGUMENT(context, i) \
+  ((context)->uc_mcontext.gregs[(const int[]){REG_RDI, REG_RSI, REG_RDX, REG_R10, REG_R8}[i]])
 #define RESULT(context) ((context)->uc_mcontext.gregs[REG_RAX])
 #elif defined(__aarch64__)
 #define ARCHITECTURE AUDIT_ARCH_AARCH64
@@ -60,13 +61,13 @@ static const struct {
   hem__call_kind kind;
 } kinds[] = {
 #ifdef SYS_rename /* newer architectures have only the calls that end in "at" */
-    {SYS_open, HEM__CREATE},     {SYS_creat, HEM__CREATE}, {SYS_rename, HEM__RENAME}, {SYS_unlink, HEM__REMOVE},
-    {SYS_rmdir, HEM__REMOVE},    {SYS_mkdir, HEM__OTHER},  {SYS_link, HEM__OTHER},    {SYS_symlink, HEM__OTHER},
+    {SYS_open, HEM__CREATE},      {SYS_creat, HEM__CREATE},    {SYS_rename, HEM__RENAME},  {SYS_unlink, HEM__REMOVE},
+    {SYS_rmdir, HEM__REMOVE},     {SYS_mkdir, HEM__OTHER},     {SYS_link, HEM__OTHER},     {SYS_symlink, HEM__OTHER},
 #endif
-    {SYS_openat, HEM__CREATE},   {SYS_write, HEM__WRITE},      {SYS_pwrite64, HEM__WRITE},   {SYS_writev, HEM__WRITE},
-    {SYS_pwritev, HEM__WRITE},   {SYS_fsync, HEM__SYNC},       {SYS_fdatasync, HEM__SYNC},   {SYS_renameat, HEM__RENAME},
-    {SYS_renameat2, HEM__RENAME}, {SYS_unlinkat, HEM__REMOVE}, {SYS_mkdirat, HEM__OTHER},    {SYS_linkat, HEM__OTHER},
-    {SYS_symlinkat, HEM__OTHER}, {SYS_ftruncate, HEM__OTHER},  {SYS_truncate, HEM__OTHER},   {SYS_fallocate, HEM__OTHER},
+    {SYS_openat, HEM__CREATE},    {SYS_write, HEM__WRITE},     {SYS_pwrite64, HEM__WRITE}, {SYS_writev, HEM__WRITE},
+    {SYS_pwritev, HEM__WRITE},    {SYS_fsync, HEM__SYNC},      {SYS_fdatasync, HEM__SYNC}, {SYS_renameat, HEM__RENAME},
+    {SYS_renameat2, HEM__RENAME}, {SYS_unlinkat, HEM__REMOVE}, {SYS_mkdirat, HEM__OTHER},  {SYS_linkat, HEM__OTHER},
+    {SYS_symlinkat, HEM__OTHER},  {SYS_ftruncate, HEM__OTHER}, {SYS_truncate, HEM__OTHER}, {SYS_fallocate, HEM__OTHER},
 };
 enum { KINDS = sizeof kinds / sizeof *kinds };
 

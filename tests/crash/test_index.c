@@ -27,9 +27,9 @@ typedef struct shared {
 typedef struct scene {
   char *folder, *store, *saved, *catalog, *old_catalog;
   const char *kind;
-  bool first;        /* there was no store before */
-  answers old, new;  /* of undisturbed runs */
-  char *bytes;       /* hem__folder_text of the new generation */
+  bool first;       /* there was no store before */
+  answers old, new; /* of undisturbed runs */
+  char *bytes;      /* hem__folder_text of the new generation */
 } scene;
 
 static shared *s;
@@ -51,8 +51,13 @@ static hem_status add_photo(hem__photos *photos, size_t i, hem_error *err) {
 
 static hem_status seal_catalog(const char *path, size_t rows, hem_error *err) {
   static float values[(LARGE + SMALL) * DIM];
-  hem__space space = {.name = "noise", .features = "noise", .recipe = "noise", .hash = "0", .dim = DIM,
-                      .blocks = {{.name = "noise", .dim = DIM}}, .block_count = 1};
+  hem__space space = {.name = "noise",
+                      .features = "noise",
+                      .recipe = "noise",
+                      .hash = "0",
+                      .dim = DIM,
+                      .blocks = {{.name = "noise", .dim = DIM}},
+                      .block_count = 1};
   hem__photos photos = {0};
   hem_status status = HEM_OK;
   for (size_t i = 0; i < rows && !status; i++) {
@@ -75,8 +80,14 @@ static void seal_catalogs(void *unused) {
 }
 
 static hem_status build(const char *catalog, const hem_progress *progress, hem_error *err) {
-  hem_index_options options = {.size = sizeof options, .catalog = catalog, .store = at.store, .kind = at.kind,
-                               .links = 4, .nlist = 4, .threads = 1, .keep = 1};
+  hem_index_options options = {.size = sizeof options,
+                               .catalog = catalog,
+                               .store = at.store,
+                               .kind = at.kind,
+                               .links = 4,
+                               .nlist = 4,
+                               .threads = 1,
+                               .keep = 1};
   if (progress) options.progress = *progress;
   return hem_index(&options, err);
 }

@@ -11,7 +11,7 @@
 #include "base/file.h"
 #include "crash/scene.h"
 
-enum { SHOP = 100, CONSUMER = 60, SEGMENT_ROWS = 32, REJECTED_SHOP = 3, REJECTED_CONSUMER = 2 };
+enum { SHOP = 60, CONSUMER = 60, SEGMENT_ROWS = 40, REJECTED_SHOP = 2, REJECTED_CONSUMER = 2 };
 enum { ROWS = SHOP + CONSUMER - REJECTED_SHOP - REJECTED_CONSUMER };
 
 /* Shared with the children. */
@@ -85,7 +85,7 @@ static void look_and_rerun(void *unused) {
   hem_error *err = &s->state;
   s->sealed = 0;
   s->catalog_is_old = at.old.at && hem__file_is(at.catalog, at.old);
-  s->catalog_is_new = at.new.at && hem__file_is(at.catalog, at.new);
+  s->catalog_is_new = at.new.at &&hem__file_is(at.catalog, at.new);
   s->missing = !hem__path_exists(at.catalog);
   err->code = s->missing ? HEM_OK : count_rows(at.catalog, &s->sealed, err);
   /* Once folded in, what is left of the segments counts no more. */
@@ -236,8 +236,7 @@ START_TEST(test_disk_full_at_every_call) {
     /* Behind the last write there is nothing left to refuse. */
     ck_assert_msg(s->run.code == HEM_EIO || (!s->run.code && s->catalog_is_new), "disk full from call %zu: %s: %s", n,
                   hem_status_name(s->run.code), s->run.message);
-    ck_assert_msg(!s->run.code || strstr(s->run.message, at.work), "call %zu: no file named: %s", n,
-                  s->run.message);
+    ck_assert_msg(!s->run.code || strstr(s->run.message, at.work), "call %zu: no file named: %s", n, s->run.message);
   }
   printf("disk full: %zu calls, %zu runs refused\n", count, refused);
   strike();
@@ -249,7 +248,7 @@ START_TEST(test_file_size_limit) {
   set_scene(true);
   for (size_t i = 0; i < STEPS; i++) {
     restore();
-    s->limit = at.new.size * i / STEPS + 1;
+    s->limit = at.new.size *i / STEPS + 1;
     ck_assert(hem__in_child(run_with_limit, NULL));
     ck_assert_msg(s->run.code == HEM_EIO, "limit %zu: %s", (size_t)s->limit, hem_status_name(s->run.code));
     ck_assert_ptr_nonnull(strstr(s->run.message, "catalog.h5"));

@@ -5,8 +5,8 @@
 static size_t read_all(const hem__gallery *g) {
   size_t bytes = 0;
   for (size_t i = 0; i < g->photos; i++)
-    bytes += strlen(g->text + g->path[i]) + strlen(g->text + g->label[i]) + strlen(g->text + g->item_id[g->item_of[i]]) +
-             (g->row[i] & 1);
+    bytes += strlen(g->text + g->path[i]) + strlen(g->text + g->label[i]) +
+             strlen(g->text + g->item_id[g->item_of[i]]) + (g->row[i] & 1);
   for (size_t i = 0; i < g->items; i++) bytes += strlen(g->text + g->item_id[i]);
   return bytes;
 }

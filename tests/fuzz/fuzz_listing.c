@@ -28,7 +28,8 @@ static void list(hem__source *source) {
     if (!more) break;
     HEM__FUZZ_ASSERT(listed.photo.path && listed.photo.item_id && listed.photo.category && listed.photo.label);
     hem_status status = listed.reason ? HEM_ECORRUPT : hem__photos_add(&photos, &listed.photo, &err);
-    if (status) status = hem__photos_reject(&photos, listed.photo.path, listed.reason ? listed.reason : err.message, &err);
+    if (status)
+      status = hem__photos_reject(&photos, listed.photo.path, listed.reason ? listed.reason : err.message, &err);
     HEM__FUZZ_ASSERT(status == HEM_OK);
   }
   hem__photos_clear(&photos);

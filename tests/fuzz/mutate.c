@@ -38,13 +38,19 @@ size_t hem__mutate(uint64_t *random, const uint8_t *in, size_t size, uint8_t *ou
   if (size) memcpy(out, in, size);
   if (size == 0) kind = EXTEND;
   switch (kind) {
-    case FLIP: out[below(random, size)] ^= (uint8_t)(1 << below(random, 8)); return size;
-    case NOISE: at = place(random, size, 64, &length); noise(random, out + at, length); return size;
+    case FLIP:
+      out[below(random, size)] ^= (uint8_t)(1 << below(random, 8));
+      return size;
+    case NOISE:
+      at = place(random, size, 64, &length);
+      noise(random, out + at, length);
+      return size;
     case NUMBER:
       at = place(random, size, 1, &length) / 8 * 8;
       noise(random, out + at, smaller(8, size - at));
       return size;
-    case CUT: return below(random, size);
+    case CUT:
+      return below(random, size);
     case EXTEND:
       length = 1 + below(random, HEM__MUTATE_ROOM);
       if (below(random, 2)) {
@@ -53,7 +59,9 @@ size_t hem__mutate(uint64_t *random, const uint8_t *in, size_t size, uint8_t *ou
         memset(out + size, 0, length);
       }
       return size + length;
-    case SWAP: swap_blocks(random, out, size); return size;
+    case SWAP:
+      swap_blocks(random, out, size);
+      return size;
     case ZERO_PAGE:
       at = below(random, size) / 4096 * 4096;
       memset(out + at, 0, smaller(4096, size - at));

@@ -32,10 +32,20 @@ int __wrap_faiss_read_index(FILE *file, int flags, FaissIndex **out) {
 
 static void make_catalog(const char *path, size_t rows) {
   static float values[2 * ROWS * DIM];
-  hem__space spaces[2] = {{.name = "a", .features = "a", .recipe = "a", .hash = "0", .dim = DIM,
-                           .blocks = {{.name = "a", .dim = DIM}}, .block_count = 1},
-                          {.name = "b", .features = "b", .recipe = "b", .hash = "1", .dim = DIM / 2,
-                           .blocks = {{.name = "b", .dim = DIM / 2}}, .block_count = 1}};
+  hem__space spaces[2] = {{.name = "a",
+                           .features = "a",
+                           .recipe = "a",
+                           .hash = "0",
+                           .dim = DIM,
+                           .blocks = {{.name = "a", .dim = DIM}},
+                           .block_count = 1},
+                          {.name = "b",
+                           .features = "b",
+                           .recipe = "b",
+                           .hash = "1",
+                           .dim = DIM / 2,
+                           .blocks = {{.name = "b", .dim = DIM / 2}},
+                           .block_count = 1}};
   hem__photos photos = {0};
   uint64_t random = 3;
   for (size_t i = 0; i < sizeof values / sizeof *values; i++) values[i] = hem__test_uniform(&random);
@@ -75,8 +85,8 @@ static hem_status check_store(const char *store, hem_error *err) {
 }
 
 static void check_refusal(hem_status status, const hem_error *err, const char *name, size_t number) {
-  ck_assert_msg(status == HEM_ECORRUPT || status == HEM_EVERSION || status == HEM_ENOTFOUND,
-                "%s, damage %zu: %s: %s", name, number, hem_status_name(status), err->message);
+  ck_assert_msg(status == HEM_ECORRUPT || status == HEM_EVERSION || status == HEM_ENOTFOUND, "%s, damage %zu: %s: %s",
+                name, number, hem_status_name(status), err->message);
   /* CURRENT vouches for the manifest: which of the two is wrong cannot be known. */
   bool named = strstr(err->message, name) || (!strcmp(name, "CURRENT") && strstr(err->message, "manifest.json"));
   ck_assert_msg(named, "%s, damage %zu: not named by: %s", name, number, err->message);
@@ -100,16 +110,27 @@ static void make_foreign(const char *path, int which) {
   static const uint8_t png[] = {0x89, 'P', 'N', 'G', '\r', '\n', 0x1A, '\n', 0, 0, 0, 13, 'I', 'H', 'D', 'R'};
   hid_t file;
   switch (which) {
-    case 0: hem__write_file(path, "", 0); break;
-    case 1: hem__write_file(path, gz, sizeof gz); break;
-    case 2: hem__write_file(path, png, sizeof png); break;
+    case 0:
+      hem__write_file(path, "", 0);
+      break;
+    case 1:
+      hem__write_file(path, gz, sizeof gz);
+      break;
+    case 2:
+      hem__write_file(path, png, sizeof png);
+      break;
     case 3:
       file = H5Fcreate(path, H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT);
       ck_assert(file >= 0 && H5Fclose(file) >= 0);
       break;
-    case 4: ck_assert_int_eq(mkdir(path, 0777), 0); break;
-    case 5: ck_assert_int_eq(mkfifo(path, 0666), 0); break;
-    default: break; /* nothing there at all */
+    case 4:
+      ck_assert_int_eq(mkdir(path, 0777), 0);
+      break;
+    case 5:
+      ck_assert_int_eq(mkfifo(path, 0666), 0);
+      break;
+    default:
+      break; /* nothing there at all */
   }
 }
 enum { FOREIGN = 7 };
@@ -171,15 +192,24 @@ typedef struct store {
 } store;
 
 static store make_store(const char *kind) {
-  static const char *const names[] = {"CURRENT",   "generations/000001/manifest.json", "generations/000001/gallery.bin",
-                                      "generations/000001/c0000.f32", "generations/000001/c0001.f32",
+  static const char *const names[] = {"CURRENT",
+                                      "generations/000001/manifest.json",
+                                      "generations/000001/gallery.bin",
+                                      "generations/000001/c0000.f32",
+                                      "generations/000001/c0001.f32",
                                       "generations/000001/c0000.faiss"};
   store s = {.folder = hem__work_folder()};
   s.path = hem__test_path(s.folder, "store");
   char *catalog = hem__test_path(s.folder, "catalog.h5");
   make_catalog(catalog, ROWS);
-  hem_index_options options = {.size = sizeof options, .catalog = catalog, .store = s.path, .space = "a", .kind = kind,
-                               .links = 4, .nlist = 4, .threads = 1};
+  hem_index_options options = {.size = sizeof options,
+                               .catalog = catalog,
+                               .store = s.path,
+                               .space = "a",
+                               .kind = kind,
+                               .links = 4,
+                               .nlist = 4,
+                               .threads = 1};
   ck_ok(hem_index(&options, err));
   s.count = !strcmp(kind, "flat") ? FILES - 1 : FILES;
   for (size_t i = 0; i < s.count; i++) {

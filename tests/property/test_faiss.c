@@ -94,7 +94,7 @@ static hem__made make_clusters(size_t dim, size_t photos, size_t queries) {
 }
 
 START_TEST(recall_is_high_on_clusters) {
-  hem__made made = make_clusters(64, 6000, 200);
+  hem__made made = make_clusters(64, 4500, 150);
   for (size_t i = 0; i < KIND_COUNT; i++) {
     check_recall(&made, kinds[i], HEM_L2);
     check_recall(&made, kinds[i], HEM_COSINE);
@@ -132,8 +132,8 @@ START_TEST(recall_is_high_on_fashion_mnist) {
     return;
   }
   ck_ok(hem__source_idx(folder, &source, err));
-  add_pixels(&made, source, HEM__SHOP, 8000);
-  add_pixels(&made, source, HEM__CONSUMER, 200);
+  add_pixels(&made, source, HEM__SHOP, 6000);
+  add_pixels(&made, source, HEM__CONSUMER, 150);
   source->close(source);
   for (size_t i = 0; i < KIND_COUNT; i++) check_recall(&made, kinds[i], HEM_L2);
   hem__made_clear(&made);

@@ -3,8 +3,8 @@
  *
  * FAISS, HDF5 and OpenMP are not instrumented: what is watched is Hemline's own code around them. */
 #include <pthread.h>
-#include <stdatomic.h>
 #include <sched.h>
+#include <stdatomic.h>
 
 #include "base/file.h"
 #include "crash/scene.h"
@@ -44,8 +44,13 @@ static void start(pthread_t *thread, void *(*body)(void *), void *context) {
 
 static void make_catalog(const char *path) {
   static float values[ROWS * DIM];
-  hem__space space = {.name = "a", .features = "a", .recipe = "a", .hash = "0", .dim = DIM,
-                      .blocks = {{.name = "a", .dim = DIM}}, .block_count = 1};
+  hem__space space = {.name = "a",
+                      .features = "a",
+                      .recipe = "a",
+                      .hash = "0",
+                      .dim = DIM,
+                      .blocks = {{.name = "a", .dim = DIM}},
+                      .block_count = 1};
   hem__photos photos = {0};
   uint64_t random = 5;
   for (size_t i = 0; i < ROWS * DIM; i++) values[i] = hem__test_uniform(&random);
@@ -64,8 +69,8 @@ static void make_catalog(const char *path) {
 }
 
 static hem_status publish(const stage *s, hem_error *err) {
-  hem_index_options options = {.size = sizeof options, .catalog = s->catalog, .store = s->store, .kind = "hnsw",
-                               .links = 8, .threads = 2};
+  hem_index_options options = {
+      .size = sizeof options, .catalog = s->catalog, .store = s->store, .kind = "hnsw", .links = 8, .threads = 2};
   return hem_index(&options, err);
 }
 
@@ -211,8 +216,13 @@ static hem_status ingest_rows(const stage *s, size_t rows, hem_error *err) {
   char *photos = hem__test_path(s->folder, "photos");
   static const char *const features[] = {"pixels"};
   hem__write_idx(photos, rows, 0);
-  hem_ingest_options options = {.size = sizeof options, .catalog = s->catalog, .idx = photos, .features = features,
-                                .feature_count = 1, .threads = 2, .segment_rows = 16};
+  hem_ingest_options options = {.size = sizeof options,
+                                .catalog = s->catalog,
+                                .idx = photos,
+                                .features = features,
+                                .feature_count = 1,
+                                .threads = 2,
+                                .segment_rows = 16};
   hem_status status = hem_ingest(&options, NULL, err);
   free(photos);
   return status;

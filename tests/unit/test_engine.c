@@ -7,7 +7,7 @@
 
 #include "support/make_catalog.h"
 
-enum { DIM = 16, ALPHA = 1100, BETA = 1000, GAMMA = 300, PHOTOS = ALPHA + BETA + GAMMA, QUERIES = 4, CROWD = 500 };
+enum { DIM = 16, ALPHA = 1100, BETA = 1000, GAMMA = 300, PHOTOS = ALPHA + BETA + GAMMA, QUERIES = 3, CROWD = 500 };
 
 static hem__made made = {.dim = DIM};
 static float queries[QUERIES][DIM];

@@ -184,7 +184,8 @@ START_TEST(with_an_index_only_faiss_allocates) {
     ck_ok(hem_searcher_new(engine, &searcher, err));
     for (size_t k = 1; k <= 100; k *= 10) {
       hem_search_options o = {.k = k, .categories = large, .category_count = 1};
-      size_t ours = count_search(searcher, o), theirs = count_faiss(store, k);
+      /* One photo more may be asked for, to see whether it ties with the last. */
+      size_t ours = count_search(searcher, o), theirs = hem__max(count_faiss(store, k), count_faiss(store, k + 1));
       ck_assert_msg(ours <= theirs, "%s, k %zu: %zu allocations, of which %zu are FAISS's", kinds[kind], k, ours,
                     theirs);
     }

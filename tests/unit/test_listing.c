@@ -293,7 +293,10 @@ START_TEST(a_million_rows_start_at_once) {
   clock_gettime(CLOCK_MONOTONIC, &to);
   double seconds = (double)(to.tv_sec - from.tv_sec) + (double)(to.tv_nsec - from.tv_nsec) / 1e9;
   ck_assert_msg(seconds < 1, "the first of a million rows took %.2f s", seconds);
-  for (int i = 1; i < ROWS - 1; i++) next(s);
+  hem__listed row;
+  bool fine = true, more = true; /* an assert for each row would take longer than the rows */
+  for (int i = 1; i < ROWS - 1 && fine; i++) fine = s->next(s, &row, &more, NULL) == HEM_OK && more && !row.reason;
+  ck_assert(fine);
   is_good(s, "photos/0999999.jpg", "item-249999", "dress", "");
   ends(s);
   unlink(path);
