@@ -75,6 +75,11 @@ static bool is_gallery(const measure *m, const hem__photo *photo) {
   return photo->domain == HEM__SHOP && in_split(photo, m->options.gallery_split);
 }
 
+/* Is this query in its own gallery? A photo does not answer itself. */
+static bool is_own(const measure *m, size_t query_row) {
+  return m->result.leave_one_out && is_gallery(m, &m->photos->at[query_row]);
+}
+
 static hem_status side_add(measure *m, side *s, size_t row, hem_error *err) {
   size_t number;
   hem_status status = hem__set_add(&m->items, identity(m, row), &number, err);
@@ -161,13 +166,13 @@ static void clear_contests(measure *m) {
 static hem_status any_answer(const measure *m, bool *found, hem_error *err) {
   uint32_t *seen = NULL; /* by item: photos in the contest's gallery */
   hem_status status = hem__alloc(m->items.count, sizeof *seen, "items", &seen, err);
-  uint32_t needed = m->result.leave_one_out ? 2 : 1; /* a photo does not answer itself */
   *found = false;
   for (size_t c = 0; c < m->contest_count && !status && !*found; c++) {
     const contest *x = &m->contests[c];
     memset(seen, 0, m->items.count * sizeof *seen);
     for (size_t g = 0; g < x->gallery.count; g++) seen[x->gallery.item[g]]++;
-    for (size_t q = 0; q < x->queries.count && !*found; q++) *found = seen[x->queries.item[q]] >= needed;
+    for (size_t q = 0; q < x->queries.count && !*found; q++)
+      *found = seen[x->queries.item[q]] > is_own(m, x->queries.rows[q]);
   }
   free(seen);
   return status;
@@ -340,13 +345,14 @@ static double chance(size_t right, size_t total, size_t k) {
 
 static void count_row(const ranking *r, size_t a, size_t d, hem__accuracy_row *row) {
   const measure *m = r->m;
-  size_t rivals = r->c->gallery.count - m->result.leave_one_out;
+  size_t fewest = r->c->gallery.count;
   *row = (hem__accuracy_row){.category = r->c->category,
                              .approach = a < m->space->block_count ? m->space->blocks[a].name : m->space->name,
-                             .distance = distances[d],
-                             .gallery = rivals};
+                             .distance = distances[d]};
   for (size_t q = 0; q < r->c->queries.count; q++) {
     uint32_t rank = r->ranks[(q * m->approaches + a) * DISTANCES + d];
+    size_t rivals = r->c->gallery.count - is_own(m, r->c->queries.rows[q]);
+    fewest = hem__min(fewest, rivals);
     if (rank == 0) {
       row->without++;
       continue;
@@ -357,6 +363,7 @@ static void count_row(const ranking *r, size_t a, size_t d, hem__accuracy_row *r
       row->chance[i] += chance(r->answers[q], rivals, hem__cuts[i]);
     }
   }
+  row->gallery = fewest;
   for (size_t i = 0; i < HEM__CUTS && row->queries; i++) row->chance[i] /= (double)row->queries;
 }
 

@@ -101,7 +101,8 @@ static void bootstrap(const outcome *outcomes, size_t count, double *low, double
 static void summarise(hem__recall_row *row, outcome *outcomes, size_t count) {
   row->queries = count;
   if (count == 0) return;
-  for (size_t i = 0; i < count; i++) row->recall += outcomes[i].recall / (double)count;
+  for (size_t i = 0; i < count; i++) row->recall += outcomes[i].recall;
+  row->recall /= (double)count;
   bootstrap(outcomes, count, &row->low, &row->high);
   qsort(outcomes, count, sizeof *outcomes, by_time);
   row->median_us = outcomes[count / 2].microseconds;

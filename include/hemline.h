@@ -214,7 +214,8 @@ typedef struct hem_answer {
 } hem_answer;
 
 /* The nearest items to `vector` (`dim` floats of the engine's space, not normalised by the caller).
- * No allocation once the searcher has answered a query of the same k.
+ * A searcher's buffers grow to the hardest query it has answered; from then on nothing is allocated here (FAISS
+ * allocates inside its own search).
  * Errors: EMISMATCH (dim), EINVAL (NaN or beyond 1e15, k over 100,000), ENOTFOUND (category), ENOMEM. */
 HEM_API hem_status hem_search(hem_searcher *searcher, const float *vector, size_t dim,
                               const hem_search_options *options, hem_answer *answer, hem_error *err);

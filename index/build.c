@@ -65,6 +65,22 @@ static hem_status find_kind(const hem_index_options *o, const struct kind **out,
   return HEM_OK;
 }
 
+/* What a manifest can hold and FAISS can do. nlist and nprobe are cut to what the category has instead. */
+static hem_status check_settings(const hem_index_options *o, hem_error *err) {
+  const struct {
+    const char *name;
+    uint32_t value, most;
+  } settings[] = {{"ef_search", o->ef_search, 1000000},
+                  {"ef_construction", o->ef_construction, 1000000},
+                  {"links", o->links, 1024},
+                  {"refine", o->refine, 10000}};
+  for (size_t i = 0; i < sizeof settings / sizeof *settings; i++)
+    if (settings[i].value > settings[i].most)
+      return hem__fail(err, HEM_EINVAL, "%s is %u; it can be at most %u", settings[i].name, settings[i].value,
+                       settings[i].most);
+  return HEM_OK;
+}
+
 static uint32_t choose_nlist(const hem_index_options *o, size_t photos) {
   size_t wanted = o->nlist ? o->nlist : (size_t)(4 * sqrt((double)photos));
   return (uint32_t)hem__max(hem__min(wanted, photos / POINTS_PER_CENTROID), 1);
@@ -261,6 +277,7 @@ static hem_status plan_all(build *b, hem_error *err) {
   const struct kind *kind = NULL;
   hem__manifest *m = &b->manifest;
   hem_status status = find_kind(&b->options, &kind, err);
+  if (!status) status = check_settings(&b->options, err);
   if (!status) status = describe(b, err);
   if (!status) status = list_categories(b, photos, err);
   if (!status) status = order_photos(b, photos, err);

@@ -58,6 +58,15 @@ __attribute__((target("avx2,fma"))) static void keys_avx2(hem_distance distance,
 }
 #endif
 
+size_t hem__keys_paths(hem__keys_path *out[HEM__KEYS_PATHS]) {
+  size_t count = 0;
+  out[count++] = keys_baseline;
+#if defined(__x86_64__)
+  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) out[count++] = keys_avx2;
+#endif
+  return count;
+}
+
 void hem__keys(hem_distance distance, const float *query, const float *rows, size_t count, size_t dim, float *out) {
 #if defined(__x86_64__)
   if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) {
@@ -80,10 +89,10 @@ float hem__key_distance(hem_distance distance, float key_) {
 }
 
 void hem__normalise(const float *in, size_t dim, float *out) {
-  float square;
-  hem__keys(HEM_IP, in, in, 1, dim, &square);
-  float scale = square < 0 ? 1 / sqrtf(-square) : 0;
-  for (size_t i = 0; i < dim; i++) out[i] = in[i] * scale;
+  double square = 0; /* of values from 1e-38 to 1e15: float32 would overflow and underflow */
+  for (size_t i = 0; i < dim; i++) square += (double)in[i] * (double)in[i];
+  double scale = square > 0 ? 1 / sqrt(square) : 0;
+  for (size_t i = 0; i < dim; i++) out[i] = (float)((double)in[i] * scale);
 }
 
 bool hem__all_finite(const float *values, size_t count) {

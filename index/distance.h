@@ -9,9 +9,15 @@
 
 #include "base/memory.h"
 
-/* keys[i] = key between `query` and row i of `count` rows of `dim` floats. float32 arithmetic: relative error
- * below dim * 6e-8. The same machine gives the same bits every time. */
+/* keys[i] = key between `query` and row i of `count` rows of `dim` floats. float32 arithmetic: the error is below
+ * (dim + 2) * 6e-8 of the sum of the terms' sizes. The same machine gives the same bits every time. */
 void hem__keys(hem_distance distance, const float *query, const float *rows, size_t count, size_t dim, float *keys);
+
+/* The ways of computing keys that this processor has, for tests; the first is everybody's. */
+typedef void hem__keys_path(hem_distance distance, const float *query, const float *rows, size_t count, size_t dim,
+                            float *keys);
+enum { HEM__KEYS_PATHS = 2 };
+size_t hem__keys_paths(hem__keys_path *out[HEM__KEYS_PATHS]);
 
 /* What the user sees: the distance of a key. */
 float hem__key_distance(hem_distance distance, float key);

@@ -37,7 +37,10 @@ static hem_status read_current(const char *store, char name[16], hem__digest *di
   if (fine && number_of(text) && hem__digest_parse(text + 7, digest)) {
     memcpy(name, text, 7);
   } else {
-    status = hem__fail(err, HEM_ECORRUPT, "%s is damaged: it must be a generation's number and a SHA-256", path);
+    status = hem__fail(err, HEM_ECORRUPT,
+                       "%s is damaged: it must be a generation's number and a SHA-256; restore it, or remove the "
+                       "store and index again",
+                       path);
   }
 exit:
   hem__map_close(&map);

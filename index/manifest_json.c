@@ -125,6 +125,17 @@ static void category(reader *r, const json_t *object, hem__generation_category *
   c->index = file(r, object, "index", true);
 }
 
+static void check_names(reader *r, const hem__manifest *m) {
+  hem__set names = {0};
+  for (size_t i = 0; i < m->category_count && !r->status; i++) {
+    size_t number;
+    r->status = hem__set_add(&names, m->categories[i].name, &number, r->err);
+    if (!r->status && number != i)
+      r->status = hem__fail(r->err, HEM_ECORRUPT, "%s: two categories are named '%s'", r->name, m->categories[i].name);
+  }
+  hem__set_clear(&names);
+}
+
 /* Categories cover the gallery from its first photo on, none empty, and each vectors file has its size. */
 static void check_ranges(reader *r, const hem__manifest *m) {
   size_t next = 0, bytes;
@@ -155,6 +166,7 @@ static void manifest(reader *r, const json_t *root, hem__manifest *m) {
     m->category_count = i + 1;
     category(r, json_array_get(categories, i), &m->categories[i]);
   }
+  check_names(r, m);
   check_ranges(r, m);
 }
 

@@ -57,7 +57,8 @@ hem_status hem__catalog_seal(const char *path, const hem__catalog_content *conte
 /* Immutable but for the record of which blocks were checked: one thread at a time. */
 typedef struct hem__catalog hem__catalog;
 
-/* Checks the seal, then reads the columns. Errors: ENOTFOUND, ECORRUPT, EVERSION, EIO, ENOMEM. */
+/* Checks the seal, then reads the columns. Errors: ENOTFOUND, ECORRUPT, EVERSION, EIO, ENOMEM, EBUSY (the file was
+ * replaced meanwhile: try again). */
 hem_status hem__catalog_open(const char *path, hem__catalog **out, hem_error *err);
 void hem__catalog_close(hem__catalog *catalog);
 

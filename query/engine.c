@@ -330,7 +330,7 @@ static hem_hit hit_of(const hem_engine *engine, const ranked *r) {
 }
 
 /* Fills the hits from the merged photos: the nearest photo of each item, or every photo. Stops at the horizon,
- * behind which a photo not seen could be nearer than one that was. */
+ * from which on a photo not seen could come before one that was. */
 static size_t group(search *q) {
   hem_searcher *s = q->s;
   size_t found = 0;
@@ -340,7 +340,7 @@ static size_t group(search *q) {
   }
   for (size_t i = 0; i < q->count && found < q->k; i++) {
     const ranked *r = &s->merged[i];
-    if (!q->all && r->key > q->horizon) break;
+    if (!q->all && r->key >= q->horizon) break;
     if (q->o.leave_out && s->engine->gallery.row[r->photo] == q->o.leave_out_row) continue;
     if (!q->o.photos) {
       if (s->seen[r->item] == s->round) continue;
@@ -394,7 +394,7 @@ hem_status hem_search(hem_searcher *s, const float *vector, size_t dim, const he
   hem_status status = hem__options_copy(&q.o, sizeof q.o, options, "hem_search_options", err);
   if (status) return status;
   q.k = q.o.k ? q.o.k : K_DEFAULT;
-  q.fetch = q.k + q.o.leave_out;
+  q.fetch = q.k + q.o.leave_out + 1; /* the last one sets the horizon */
   status = check_query(&q, vector, dim, err);
   if (!status) status = choose(&q, err);
   if (status) return status;
