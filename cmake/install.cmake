@@ -39,3 +39,6 @@ if(TARGET hemline_shared)
   install(FILES "${CMAKE_BINARY_DIR}/hemline-config.cmake" "${CMAKE_BINARY_DIR}/hemline-config-version.cmake"
     DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/hemline)
 endif()
+
+install(FILES docs/hemline.1 DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)
+install(FILES cli/completion.bash DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions RENAME hemline)

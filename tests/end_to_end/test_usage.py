@@ -1,9 +1,11 @@
 """The command's manners: help on stdout, wrong usage on stderr with 2, failures with 1."""
-import unittest
+import os
+import re
 
 import support
 
-COMMANDS = ("ingest", "index", "query", "evaluate", "info", "verify")
+COMMANDS = ("demo", "ingest", "index", "query", "evaluate", "info", "verify")
+SOURCE = os.environ.get("HEMLINE_SOURCE", os.path.join(os.path.dirname(__file__), "..", ".."))
 WRONG = (
     (),
     ("no-such-command",),
@@ -68,6 +70,17 @@ class Usage(support.Case):
                 self.assertEqual(err, "")
         for command in COMMANDS:
             self.assertIn(f"  {command} ", self.hemline("--help")[0])
+
+    def test_every_command_is_in_the_man_page_and_the_completion(self):
+        listed = re.findall(r"^  ([a-z]+) {2,}", self.hemline("--help")[0], re.MULTILINE)
+        self.assertEqual(sorted(listed), sorted(COMMANDS))
+        with open(os.path.join(SOURCE, "docs", "hemline.1"), encoding="utf-8") as f:
+            page = f.read()
+        with open(os.path.join(SOURCE, "cli", "completion.bash"), encoding="utf-8") as f:
+            completed = re.search(r"commands='([^']*)'", f.read()).group(1).split()
+        self.assertEqual(sorted(completed), sorted(COMMANDS))
+        for command in COMMANDS:
+            self.assertIn(".B " + command + "\n", page)
 
     def test_version(self):
         self.assertRegex(self.hemline("--version")[0], r"^hemline \d+\.\d+\.\d+\n$")
