@@ -32,7 +32,7 @@ void hem__wilson(size_t right, size_t total, double *low, double *high) {
   *high = fmin(middle + half, 1);
 }
 
-/* ---- who asks whom ----------------------------------------------------------------------------------------------- */
+/* ---- who asks whom ---- */
 
 typedef struct side {
   size_t *rows;   /* of the catalogue */
@@ -178,7 +178,7 @@ static hem_status any_answer(const measure *m, bool *found, hem_error *err) {
   return status;
 }
 
-/* ---- ranking one contest ----------------------------------------------------------------------------------------- */
+/* ---- ranking one contest ---- */
 
 /* One thread's memory, for `step` queries at a time. */
 typedef struct scratch {
@@ -332,8 +332,7 @@ static void gallery_norms(const ranking *r) {
     }
 }
 
-/* ---- counting ------------------------------------------------------------------------------------------------------
- */
+/* ---- counting ---- */
 
 /* A random order's chance that one of `right` photos is among the first k of `total`. */
 static double chance(size_t right, size_t total, size_t k) {
@@ -427,8 +426,7 @@ static void sum_rows(const measure *m, hem__accuracy_row *rows) {
   }
 }
 
-/* ---- the run -------------------------------------------------------------------------------------------------------
- */
+/* ---- the run ---- */
 
 static hem_status prepare(measure *m, hem_error *err) {
   bool found = false;

@@ -49,8 +49,7 @@ static double median(double *values, size_t count) {
   return values[count / 2];
 }
 
-/* ---- setting up
- * ------------------------------------------------------------------------------------------------------- */
+/* ---- setting up ---- */
 
 /* The category named, or the largest. */
 static hem_status choose(contest *c, const char *name, hem_error *err) {
@@ -124,8 +123,7 @@ static hem_status open_contestants(contest *c, const char *store, size_t round, 
   return status;
 }
 
-/* ---- timing
- * ------------------------------------------------------------------------------------------------------------- */
+/* ---- timing ---- */
 
 static hem_status ask(contest *c, size_t who, size_t query, size_t k, hem_error *err) {
   float distances[K_MAX];

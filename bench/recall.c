@@ -65,7 +65,7 @@ static hem_status measure_one(measure *m, const sample *s, outcome *out, hem_err
   return status;
 }
 
-/* ---- summing up ------------------------------------------------------------------------------------------------- */
+/* ---- summing up ---- */
 
 static int by_time(const void *a, const void *b) {
   double x = ((const outcome *)a)->microseconds, y = ((const outcome *)b)->microseconds;
@@ -109,8 +109,7 @@ static void summarise(hem__recall_row *row, outcome *outcomes, size_t count) {
   row->p99_us = outcomes[count * 99 / 100].microseconds;
 }
 
-/* ---- the run ------------------------------------------------------------------------------------------------------
- */
+/* ---- the run ---- */
 
 /* Every query of a category, thinned evenly. */
 static size_t choose(const measure *m, const char *category, sample *out) {

@@ -14,8 +14,7 @@ int cli_fail(const hem_error *err) {
   return EXIT_FAILED;
 }
 
-/* ---- progress ------------------------------------------------------------------------------------------------------
- */
+/* ---- progress ---- */
 
 static struct {
   char stage[64];
@@ -89,8 +88,7 @@ void cli_progress_end(void) {
   bar.open = false;
 }
 
-/* ---- numbers -------------------------------------------------------------------------------------------------------
- */
+/* ---- numbers ---- */
 
 const char *cli_count(uint64_t n) {
   static char buffers[8][32];

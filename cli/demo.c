@@ -69,8 +69,7 @@ static hem_status path_in(const demo *d, const char *name, char *out, hem_error 
   return hem__fail(err, HEM_EINVAL, "the name of the folder is too long");
 }
 
-/* ---- ingest and index
- * -------------------------------------------------------------------------------------------------- */
+/* ---- ingest and index ---- */
 
 static hem_status ingest(demo *d, hem_error *err) {
   static const char *const features[] = {whitebox, pixels};
@@ -105,8 +104,7 @@ static hem_status index_as(demo *d, const char *space, const char *kind, hem_eng
   return status ? status : hem_engine_open(store, NULL, engine, err);
 }
 
-/* ---- matches
- * ------------------------------------------------------------------------------------------------------------ */
+/* ---- matches ---- */
 
 /* The photo of a catalogue row. The demo's catalogue has the source's photos in the source's order; a photo
  * whose checksum is another one is not shown. */
@@ -214,8 +212,7 @@ exit:
   return status;
 }
 
-/* ---- numbers
- * -------------------------------------------------------------------------------------------------------------- */
+/* ---- numbers ---- */
 
 static hem_status measure_accuracy(demo *d, hem_error *err) {
   hem__accuracy_options o = {

@@ -114,8 +114,7 @@ static error_t parse(int key, char *text, struct argp_state *state) {
   return 0;
 }
 
-/* ---- accuracy of a catalogue
- * ----------------------------------------------------------------------------------------- */
+/* ---- accuracy of a catalogue ---- */
 
 static json_t *accuracy_to_json(const hem__accuracy_row *row) {
   json_t *cuts = json_array();
@@ -197,8 +196,7 @@ static int evaluate_catalog(evaluate_arguments *a) {
   return code;
 }
 
-/* ---- recall of a store
- * --------------------------------------------------------------------------------------------------- */
+/* ---- recall of a store ---- */
 
 static int print_recall_json(const hem__recall_row *rows, size_t count) {
   json_t *list = json_array();

@@ -39,8 +39,7 @@ static error_t parse(int key, char *text, struct argp_state *state) {
   return 0;
 }
 
-/* ---- catalogues
- * ------------------------------------------------------------------------------------------------------ */
+/* ---- catalogues ---- */
 
 /* Photos of one category, by domain. */
 typedef struct tally {
@@ -141,8 +140,7 @@ static int info_catalog(const info_arguments *a) {
   return code;
 }
 
-/* ---- stores
- * ---------------------------------------------------------------------------------------------------------- */
+/* ---- stores ---- */
 
 static int store_json(const char *store, const hem__generation *g) {
   char *text = NULL;
@@ -191,8 +189,7 @@ int cli_info(int argc, char **argv) {
   return cli_is_folder(a.path) ? info_store(&a) : info_catalog(&a);
 }
 
-/* ---- verify
- * ---------------------------------------------------------------------------------------------------------- */
+/* ---- verify ---- */
 
 static hem_status verify_catalog(const char *path, const hem_progress *progress, hem_error *err) {
   enum { ROWS = 4096 };

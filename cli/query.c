@@ -97,8 +97,7 @@ static error_t parse(int key, char *text, struct argp_state *state) {
   return 0;
 }
 
-/* ---- answers -------------------------------------------------------------------------------------------------------
- */
+/* ---- answers ---- */
 
 static json_t *hit_to_json(const hem_hit *hit, size_t rank) {
   return json_pack("{s:I, s:s, s:s, s:s, s:s, s:I, s:f}", "rank", (json_int_t)rank, "item_id", hit->item_id, "category",
@@ -149,8 +148,7 @@ static hem_status ask(hem_searcher *searcher, const hem_engine *engine, const qu
   return HEM_OK;
 }
 
-/* ---- questions ------------------------------------------------------------------------------------------------------
- */
+/* ---- questions ---- */
 
 typedef struct session {
   query_arguments *a;

@@ -41,7 +41,7 @@ extern "C" {
 /* The version of the library that is running, "major.minor.patch". Static storage. */
 HEM_API const char *hem_version(void);
 
-/* ---- errors -------------------------------------------------------------------------------------- */
+/* ---- errors ---- */
 
 typedef enum hem_status {
   HEM_OK = 0,
@@ -75,7 +75,7 @@ typedef struct hem_progress {
   void *context;           /* passed back as it is; not owned */
 } hem_progress;
 
-/* ---- ingest: photos -> embeddings -> catalogue ----------------------------------------------------- */
+/* ---- ingest: photos -> embeddings -> catalogue ---- */
 
 typedef struct hem_ingest_options {
   size_t size;           /* sizeof(hem_ingest_options) */
@@ -103,7 +103,7 @@ typedef struct hem_ingest_result {
  * ECORRUPT, EVERSION, EIO (disk full among others), ENOMEM, ECANCELED. */
 HEM_API hem_status hem_ingest(const hem_ingest_options *options, hem_ingest_result *result, hem_error *err);
 
-/* ---- index: catalogue -> generation of per-category indices ---------------------------------------- */
+/* ---- index: catalogue -> generation of per-category indices ---- */
 
 typedef enum hem_distance {
   HEM_L2 = 0,     /* Euclidean distance, sqrt of the sum of squares */
@@ -140,7 +140,7 @@ typedef struct hem_index_options {
  * Errors: those of hem_ingest, and EUNSUPPORTED (this kind with this distance). */
 HEM_API hem_status hem_index(const hem_index_options *options, hem_error *err);
 
-/* ---- query: engine and searchers --------------------------------------------------------------------- */
+/* ---- query: engine and searchers ---- */
 
 typedef struct hem_engine hem_engine;
 typedef struct hem_searcher hem_searcher;
@@ -220,7 +220,7 @@ typedef struct hem_answer {
 HEM_API hem_status hem_search(hem_searcher *searcher, const float *vector, size_t dim,
                               const hem_search_options *options, hem_answer *answer, hem_error *err);
 
-/* ---- embedding a photo the way a store was built ------------------------------------------------------ */
+/* ---- embedding a photo the way a store was built ---- */
 
 typedef struct hem_embedder hem_embedder;
 

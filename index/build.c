@@ -41,7 +41,7 @@ typedef struct build {
   atomic_bool stop;
 } build;
 
-/* ---- kinds of index ------------------------------------------------------------------------------------------ */
+/* ---- kinds of index ---- */
 
 typedef enum coding { PLAIN, SQ8, PQ } coding;
 
@@ -116,7 +116,7 @@ static hem_status plan(const build *b, const struct kind *k, hem__generation_cat
   return status ? status : hem__strdup(factory, &c->factory, err);
 }
 
-/* ---- the gallery: which photo goes where --------------------------------------------------------------------- */
+/* ---- the gallery: which photo goes where ---- */
 
 static int by_category_name(const void *a, const void *b) {
   return strcmp(((const hem__generation_category *)a)->name, ((const hem__generation_category *)b)->name);
@@ -167,7 +167,7 @@ static hem_status order_photos(build *b, const hem__photos *photos, hem_error *e
   return status;
 }
 
-/* ---- building one category ------------------------------------------------------------------------------------- */
+/* ---- building one category ---- */
 
 static hem_status finish_file(hem__aside *file, const char *name, hem__generation_file *out, hem_error *err) {
   hem_status status = hem__aside_publish(file, &out->size, &out->digest, err);
@@ -246,8 +246,7 @@ static void build_category(void *context, size_t i, size_t worker) {
   free(values);
 }
 
-/* ---- the run -------------------------------------------------------------------------------------------------------
- */
+/* ---- the run ---- */
 
 static hem_status open_catalog(build *b, hem_error *err) {
   const hem_index_options *o = &b->options;

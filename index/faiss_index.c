@@ -75,7 +75,7 @@ hem_status hem__faiss_build(const hem__faiss_recipe *recipe, hem__matrix vectors
   return HEM_OK;
 }
 
-/* ---- to and from bytes: FAISS wants a FILE ------------------------------------------------------------------- */
+/* ---- to and from bytes: FAISS wants a FILE ---- */
 
 typedef struct outlet {
   hem__aside *file;

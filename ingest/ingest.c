@@ -43,7 +43,7 @@ typedef struct ingest {
   uint64_t listed;
 } ingest;
 
-/* ---- opening --------------------------------------------------------------------------------------------- */
+/* ---- opening ---- */
 
 static hem_status open_spaces(ingest *in, hem_error *err) {
   static const char *const usual[] = {"hog,color,ccv,harris"};
@@ -146,7 +146,7 @@ static hem_status open_scratch(ingest *in, hem_error *err) {
   return status;
 }
 
-/* ---- embedding ------------------------------------------------------------------------------------------------ */
+/* ---- embedding ---- */
 
 /* The parallel body: slot i of the batch, and nothing else. */
 typedef struct embedding {
@@ -233,8 +233,7 @@ static hem_status settle(ingest *in, batch *b, hem_error *err) {
   return status;
 }
 
-/* ---- sealing ------------------------------------------------------------------------------------------------------
- */
+/* ---- sealing ---- */
 
 /* A batch of nothing but photos that were rejected before says nothing new. */
 static bool is_news(const ingest *in, const batch *b) {
@@ -273,8 +272,7 @@ static hem_status seal_start(ingest *in, batch *b, hem_error *err) {
   return HEM_OK;
 }
 
-/* ---- the run
- * ----------------------------------------------------------------------------------------------------------- */
+/* ---- the run ---- */
 
 static hem_status open_all(ingest *in, hem_error *err) {
   if (!in->options.catalog) return hem__fail(err, HEM_EINVAL, "name the catalogue to ingest into");

@@ -3,14 +3,14 @@
  * An engine is a generation, opened and verified: mapped vectors, FAISS indices, the gallery. It never changes,
  * so any number of threads may use it without a lock. What changes while a query runs lives in a searcher, one
  * for each thread; its buffers grow to the largest query it has seen, and then no query allocates. */
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/threads.h"
-#include "index/gallery.h"
 #include "index/generation.h"
-#include "query/candidates.h"
+#include "query/items.h"
 
 enum { K_DEFAULT = 20, K_MAX = 100000 };
 
@@ -29,8 +29,7 @@ struct hem_engine {
   size_t category_count;
 };
 
-/* ---- opening ------------------------------------------------------------------------------------------------------
- */
+/* ---- opening ---- */
 
 static hem_status load_index(hem_engine *engine, const hem__generation_category *from, category *c, hem_error *err) {
   const hem__manifest *m = &engine->generation.manifest;
@@ -165,29 +164,18 @@ void hem_engine_category(const hem_engine *engine, size_t i, const char **name, 
   if (photos) *photos = c->photos;
 }
 
-/* ---- searchers ------------------------------------------------------------------------------------------------------
- */
-
-/* A photo of the gallery and how near it is. */
-typedef struct ranked {
-  float key;
-  uint32_t photo; /* gallery position */
-  uint32_t item;
-  uint32_t category;
-} ranked;
+/* ---- searchers ---- */
 
 struct hem_searcher {
   const hem_engine *engine;
   float *query; /* normalised for cosine */
   hem__candidates_scratch scratch;
-  hem__near *near;
-  ranked *merged, *spare; /* spare: the other side of a merge */
-  size_t near_capacity, merged_capacity, spare_capacity;
+  hem__near *near; /* one category's candidates */
+  hem__ranking ranking;
   hem_hit *hits;
-  size_t hits_capacity;
+  size_t near_capacity, hits_capacity;
   uint32_t *chosen; /* categories to search */
   size_t chosen_count;
-  uint32_t *seen, round; /* items of this round of grouping */
 };
 
 hem_status hem_searcher_new(const hem_engine *engine, hem_searcher **out, hem_error *err) {
@@ -197,7 +185,7 @@ hem_status hem_searcher_new(const hem_engine *engine, hem_searcher **out, hem_er
   s->engine = engine;
   status = hem__alloc(engine->generation.manifest.dim, sizeof *s->query, "a searcher", &s->query, err);
   if (!status) status = hem__alloc(engine->category_count, sizeof *s->chosen, "a searcher", &s->chosen, err);
-  if (!status) status = hem__alloc(engine->gallery.items, sizeof *s->seen, "a searcher", &s->seen, err);
+  if (!status) status = hem__ranking_init(&s->ranking, &engine->gallery, err);
   if (status) {
     hem_searcher_free(s);
     return status;
@@ -209,35 +197,25 @@ hem_status hem_searcher_new(const hem_engine *engine, hem_searcher **out, hem_er
 void hem_searcher_free(hem_searcher *s) {
   if (!s) return;
   hem__candidates_clear(&s->scratch);
+  hem__ranking_clear(&s->ranking);
   free(s->query);
   free(s->near);
-  free(s->merged);
-  free(s->spare);
   free(s->hits);
   free(s->chosen);
-  free(s->seen);
   free(s);
 }
 
-/* ---- one query
- * -------------------------------------------------------------------------------------------------------- */
+/* ---- one query ---- */
 
 typedef struct search {
   hem_searcher *s;
   hem_search_options o;
   size_t k;
   size_t fetch;  /* photos asked of each category in this round */
-  size_t count;  /* photos in merged */
-  float horizon; /* photos nearer than this have all been seen */
-  bool all;      /* every photo of every category has been seen */
+  float horizon; /* photos nearer than this have all been seen; as near, perhaps not all */
+  bool all;      /* every photo of every category has been seen: there is no horizon */
   size_t fallbacks;
 } search;
-
-/* Smaller key, then smaller item id, then smaller row: item numbers follow ids, positions follow rows. */
-static bool before(const ranked *a, const ranked *b) {
-  if (a->key != b->key) return a->key < b->key;
-  return a->item != b->item ? a->item < b->item : a->photo < b->photo;
-}
 
 static hem_status choose(search *q, hem_error *err) {
   hem_searcher *s = q->s;
@@ -268,42 +246,16 @@ static hem_status reserve(search *q, hem_error *err) {
     if (c->index) status = hem__candidates_reserve(&s->scratch, here, c->refine, err);
   }
   if (!status) status = hem__grow(&s->near, &s->near_capacity, q->fetch, sizeof *s->near, "candidates", err);
-  if (!status) status = hem__grow(&s->merged, &s->merged_capacity, total, sizeof *s->merged, "candidates", err);
-  if (!status) status = hem__grow(&s->spare, &s->spare_capacity, total, sizeof *s->spare, "candidates", err);
-  return status;
-}
-
-/* Merges a category's candidates, sorted by key and row, into the sorted photos so far. */
-static void merge(search *q, uint32_t number, const hem__near *near, size_t count) {
-  hem_searcher *s = q->s;
-  const hem__gallery *g = &s->engine->gallery;
-  size_t first = s->engine->categories[number].shared.first, old = 0, out = 0;
-  for (size_t i = 0; i < count; i++) {
-    uint32_t photo = (uint32_t)(first + near[i].row);
-    ranked here = {.key = near[i].key, .photo = photo, .item = g->item_of[photo], .category = number};
-    while (old < q->count && before(&s->merged[old], &here)) s->spare[out++] = s->merged[old++];
-    /* Equal keys came in row order; the order wanted is by item. */
-    size_t at = out++;
-    for (; at && before(&here, &s->spare[at - 1]); at--) s->spare[at] = s->spare[at - 1];
-    s->spare[at] = here;
-  }
-  while (old < q->count) s->spare[out++] = s->merged[old++];
-  ranked *swap = s->merged;
-  size_t capacity = s->merged_capacity;
-  s->merged = s->spare;
-  s->merged_capacity = s->spare_capacity;
-  s->spare = swap;
-  s->spare_capacity = capacity;
-  q->count = out;
+  return status ? status : hem__ranking_restart(&s->ranking, total, err);
 }
 
 /* Asks every chosen category for its `fetch` nearest photos. */
 static hem_status gather(search *q, hem_error *err) {
   hem_searcher *s = q->s;
   hem__candidates_request request = {.query = s->query, .k = q->fetch, .exact = q->o.exact};
-  q->count = q->fallbacks = 0;
+  q->fallbacks = 0;
   q->all = true;
-  q->horizon = __builtin_inff();
+  q->horizon = INFINITY;
   for (size_t i = 0; i < s->chosen_count; i++) {
     const hem__category *c = &s->engine->categories[s->chosen[i]].shared;
     hem__candidates_found found = {.at = s->near};
@@ -314,12 +266,12 @@ static hem_status gather(search *q, hem_error *err) {
       q->all = false;
       if (found.at[found.count - 1].key < q->horizon) q->horizon = found.at[found.count - 1].key;
     }
-    merge(q, s->chosen[i], found.at, found.count);
+    hem__ranking_merge(&s->ranking, s->chosen[i], c->first, found.at, found.count);
   }
   return HEM_OK;
 }
 
-static hem_hit hit_of(const hem_engine *engine, const ranked *r) {
+static hem_hit hit_of(const hem_engine *engine, const hem__ranked *r) {
   const hem__gallery *g = &engine->gallery;
   return (hem_hit){.item_id = g->text + g->item_id[r->item],
                    .category = engine->categories[r->category].shared.name,
@@ -329,25 +281,15 @@ static hem_hit hit_of(const hem_engine *engine, const ranked *r) {
                    .distance = hem__key_distance(engine->generation.manifest.distance, r->key)};
 }
 
-/* Fills the hits from the merged photos: the nearest photo of each item, or every photo. Stops at the horizon,
- * from which on a photo not seen could come before one that was. */
-static size_t group(search *q) {
+static size_t fill_hits(search *q) {
   hem_searcher *s = q->s;
-  size_t found = 0;
-  if (++s->round == 0) { /* the counter went round: old marks would count as new */
-    memset(s->seen, 0, s->engine->gallery.items * sizeof *s->seen);
-    s->round = 1;
-  }
-  for (size_t i = 0; i < q->count && found < q->k; i++) {
-    const ranked *r = &s->merged[i];
-    if (!q->all && r->key >= q->horizon) break;
-    if (q->o.leave_out && s->engine->gallery.row[r->photo] == q->o.leave_out_row) continue;
-    if (!q->o.photos) {
-      if (s->seen[r->item] == s->round) continue;
-      s->seen[r->item] = s->round;
-    }
-    s->hits[found++] = hit_of(s->engine, r);
-  }
+  hem__choice choice = {.k = q->k,
+                        .photos = q->o.photos,
+                        .horizon = q->all ? INFINITY : q->horizon,
+                        .leave_out = q->o.leave_out,
+                        .leave_out_row = q->o.leave_out_row};
+  size_t found = hem__ranking_choose(&s->ranking, &choice);
+  for (size_t i = 0; i < found; i++) s->hits[i] = hit_of(s->engine, &s->ranking.at[i]);
   return found;
 }
 
@@ -358,7 +300,7 @@ static hem_status answer_rounds(search *q, size_t *found, hem_error *err) {
     status = reserve(q, err);
     if (!status) status = gather(q, err);
     if (status) break;
-    *found = group(q);
+    *found = fill_hits(q);
     if (*found == q->k || q->all) break;
   }
   return status;

@@ -20,8 +20,7 @@ static const char *shared_folder(void) {
   return folder;
 }
 
-/* ---- recall at the defaults -----------------------------------------------------------------------------------------
- */
+/* ---- recall at the defaults ---- */
 
 /* Share of the K exact nearest photos that come back; one as near as the K-th counts too. */
 static double recall_of(hem_searcher *searcher, const float *query, size_t dim, const char *category) {
@@ -140,8 +139,7 @@ START_TEST(recall_is_high_on_fashion_mnist) {
 }
 END_TEST
 
-/* ---- written and read back
- * ---------------------------------------------------------------------------------------------- */
+/* ---- written and read back ---- */
 
 typedef struct built {
   const char *factory, *setting;

@@ -38,8 +38,7 @@ static hem__made make(const scene *s, uint64_t state) {
   return made;
 }
 
-/* ---- the oracle ----------------------------------------------------------------------------------------------------
- */
+/* ---- the oracle ---- */
 
 typedef struct ranked {
   double key;
@@ -151,8 +150,7 @@ static void check_row(const hem__accuracy_row *row, const question *q) {
   }
 }
 
-/* ---- measured
- * ---------------------------------------------------------------------------------------------------------- */
+/* ---- measured ---- */
 
 static hem__catalog *open_made(const hem__made *made) {
   static const char *folder;
@@ -291,8 +289,7 @@ START_TEST(a_stop_is_obeyed) {
 }
 END_TEST
 
-/* ---- Wilson
- * ---------------------------------------------------------------------------------------------------------------- */
+/* ---- Wilson ---- */
 
 /* The interval's ends solve (p - rate)^2 = z^2 p (1 - p) / n (Wilson 1927): checked by putting them in. */
 static void check_root(double p, size_t right, size_t total) {

@@ -46,8 +46,7 @@ static const hem__generation_category *category_of(const hem__generation *g, con
   ck_abort_msg("no category '%s'", name);
 }
 
-/* ---- kinds ----------------------------------------------------------------------------------------------------------
- */
+/* ---- kinds ---- */
 
 START_TEST(small_categories_are_flat_whatever_was_asked_for) {
   static const char *const kinds[] = {NULL, "flat", "hnsw", "hnsw-sq8", "ivf", "ivf-sq8", "ivf-pq"};
@@ -162,8 +161,7 @@ START_TEST(ranges_follow_names_and_cover_the_gallery) {
 }
 END_TEST
 
-/* ---- refused
- * --------------------------------------------------------------------------------------------------------- */
+/* ---- refused ---- */
 
 static void refuse(const hem__made *made, hem_index_options o, hem_status wanted, const char *words) {
   char *catalog = hem__test_path(shared_folder(), "catalog.h5"), *store = hem__test_path(shared_folder(), fresh_name());
@@ -253,8 +251,7 @@ START_TEST(a_value_that_makes_no_distance_is_refused_by_row) {
 }
 END_TEST
 
-/* ---- the same bytes, and a stop
- * ----------------------------------------------------------------------------------------- */
+/* ---- the same bytes, and a stop ---- */
 
 static hem__map map_manifest(const char *store, const char *generation) {
   char *path = NULL;

@@ -9,7 +9,7 @@
 enum { DIM_MAX = 2048, ROWS = 5 };
 static const hem_distance all[] = {HEM_L2, HEM_L1, HEM_COSINE, HEM_IP};
 
-/* ---- the oracle -------------------------------------------------------------------------------------------------- */
+/* ---- the oracle ---- */
 
 /* The key in double precision; *scale gets the sum of its terms' sizes, which is what rounding is relative to. */
 static double key_of(hem_distance distance, const float *a, const float *b, size_t dim, double *scale) {
@@ -160,8 +160,7 @@ START_TEST(a_key_becomes_the_distance_users_see) {
 }
 END_TEST
 
-/* ---- normalising, finiteness, names --------------------------------------------------------------------------------
- */
+/* ---- normalising, finiteness, names ---- */
 
 static double norm_of(const float *v, size_t dim) {
   double square = 0;

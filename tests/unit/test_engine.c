@@ -36,7 +36,7 @@ static void make_gallery(void) {
   }
 }
 
-/* ---- the oracle -------------------------------------------------------------------------------------------------- */
+/* ---- the oracle ---- */
 
 typedef struct wanted {
   double distance;
@@ -129,8 +129,7 @@ static void check_exact(hem_searcher *searcher, hem_distance distance, size_t qu
   for (size_t i = 0; i < count; i++) check_hit(&answer.hits[i], &want[i], i, &o);
 }
 
-/* ---- every distance, kind, k and choice of categories
- * ----------------------------------------------------------------- */
+/* ---- every distance, kind, k and choice of categories ---- */
 
 static const char *const some[][4] = {{NULL}, {"alpha"}, {"gamma", "alpha"}, {"beta", "gamma", "beta"}};
 static const size_t some_counts[] = {0, 1, 2, 3};
@@ -178,8 +177,7 @@ END_TEST
 START_TEST(exact_answers_are_right_by_inner_product) { check_distance(HEM_IP); }
 END_TEST
 
-/* ---- what holds for approximate answers
- * ------------------------------------------------------------------------------- */
+/* ---- what holds for approximate answers ---- */
 
 static void check_approximate(hem_searcher *searcher, hem_distance distance, size_t query, hem_search_options o) {
   static bool seen[2 * PHOTOS];

@@ -54,8 +54,7 @@ static hem_answer ask(hem_searcher *searcher, float value, hem_search_options o)
   return answer;
 }
 
-/* ---- categories ----------------------------------------------------------------------------------------------------
- */
+/* ---- categories ---- */
 
 START_TEST(categories_are_merged_or_kept_apart_as_asked) {
   hem__made made = {.dim = DIM};
@@ -152,8 +151,7 @@ START_TEST(the_engine_says_what_it_holds) {
 }
 END_TEST
 
-/* ---- refusals -------------------------------------------------------------------------------------------------------
- */
+/* ---- refusals ---- */
 
 START_TEST(a_query_that_makes_no_sense_is_refused) {
   hem__made made = {.dim = DIM};
@@ -228,8 +226,7 @@ START_TEST(the_largest_values_give_whole_answers) {
 }
 END_TEST
 
-/* ---- items with many photos, and galleries with few
- * ------------------------------------------------------------------- */
+/* ---- items with many photos, and galleries with few ---- */
 
 START_TEST(an_item_that_owns_all_the_nearest_photos_takes_one_place) {
   static const char *const kinds[] = {"flat", "hnsw", "ivf", "hnsw-sq8"};
@@ -309,8 +306,7 @@ START_TEST(zero_vectors_are_at_cosine_distance_one) {
 }
 END_TEST
 
-/* ---- an index that finds too little
- * ------------------------------------------------------------------------------------ */
+/* ---- an index that finds too little ---- */
 
 /* Lists of about 39 photos, one of them visited: k = 200 cannot come from it. */
 START_TEST(an_index_that_finds_too_few_is_replaced_by_a_scan_and_said_so) {
@@ -341,8 +337,7 @@ START_TEST(an_index_that_finds_too_few_is_replaced_by_a_scan_and_said_so) {
 }
 END_TEST
 
-/* ---- lifetimes and repeats
- * ---------------------------------------------------------------------------------------------- */
+/* ---- lifetimes and repeats ---- */
 
 START_TEST(an_answer_lives_until_the_searchers_next_call) {
   hem__made made = {.dim = DIM};

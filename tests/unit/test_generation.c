@@ -6,8 +6,7 @@
 #include "index/generation.h"
 #include "support/make_catalog.h"
 
-/* ---- generations that hold one small file and say so ---------------------------------------------------------------
- */
+/* ---- generations that hold one small file and say so ---- */
 
 static char *new_store(void) { return hem__test_path(hem__test_folder(), "store"); }
 
@@ -66,8 +65,7 @@ static void write_file(const char *store, const char *name, const void *bytes, s
   free(path);
 }
 
-/* ---- publishing ----------------------------------------------------------------------------------------------------
- */
+/* ---- publishing ---- */
 
 START_TEST(a_store_without_a_generation_says_how_to_make_one) {
   char *store = new_store();
@@ -175,8 +173,7 @@ START_TEST(a_reader_keeps_what_it_mapped) {
 }
 END_TEST
 
-/* ---- damage ---------------------------------------------------------------------------------------------------------
- */
+/* ---- damage ---- */
 
 static void check_bad_current(const char *store, const char *bytes, size_t size) {
   hem__generation g;
