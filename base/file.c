@@ -15,17 +15,53 @@
 
 /* ---- reading ---- */
 
+/* Opens a regular file; without waiting, should it be a FIFO. */
+static hem_status open_regular(const char *path, int *fd, struct stat *st, hem_error *err) {
+  *fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+  if (*fd < 0) return hem__fail_errno(err, "cannot open %s", path);
+  hem_status status = fstat(*fd, st) != 0     ? hem__fail_errno(err, "cannot examine %s", path)
+                      : !S_ISREG(st->st_mode) ? hem__fail(err, HEM_ECORRUPT, "%s is not a regular file", path)
+                                              : HEM_OK;
+  if (status) close(*fd);
+  return status;
+}
+
+static hem_status read_fully(int fd, uint8_t *bytes, size_t size, const char *path, hem_error *err) {
+  for (size_t done = 0; done < size;) {
+    ssize_t got = read(fd, bytes + done, size - done);
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) return hem__fail_errno(err, "cannot read %s", path);
+    if (got == 0) return hem__fail(err, HEM_EIO, "%s shrank while it was read", path);
+    done += (size_t)got;
+  }
+  return HEM_OK;
+}
+
+hem_status hem__file_read(const char *path, uint8_t **bytes, size_t *size, hem_error *err) {
+  struct stat st;
+  int fd;
+  uint8_t *read = NULL;
+  hem_status status = open_regular(path, &fd, &st, err);
+  if (status) return status;
+  status = hem__alloc((size_t)st.st_size, 1, path, &read, err);
+  if (!status) status = read_fully(fd, read, (size_t)st.st_size, path, err);
+  close(fd);
+  if (status) {
+    free(read);
+    return status;
+  }
+  *bytes = read;
+  *size = (size_t)st.st_size;
+  return HEM_OK;
+}
+
 hem_status hem__map_open(const char *path, hem__map *map, hem_error *err) {
-  hem_status status = HEM_OK;
   void *at = NULL;
   struct stat st;
-  int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-  if (fd < 0) return hem__fail_errno(err, "cannot open %s", path);
-  if (fstat(fd, &st) != 0) {
-    status = hem__fail_errno(err, "cannot examine %s", path);
-  } else if (!S_ISREG(st.st_mode)) {
-    status = hem__fail(err, HEM_ECORRUPT, "%s is not a regular file", path);
-  } else if (st.st_size > 0) {
+  int fd;
+  hem_status status = open_regular(path, &fd, &st, err);
+  if (status) return status;
+  if (st.st_size > 0) {
     at = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_SHARED, fd, 0);
     if (at == MAP_FAILED) status = hem__fail_errno(err, "cannot map %s", path);
   }

@@ -17,6 +17,10 @@ typedef struct hem__map {
 hem_status hem__map_open(const char *path, hem__map *map, hem_error *err);
 void hem__map_close(hem__map *map);
 
+/* Reads a regular file whole: for files that others may change meanwhile (a mapping that shrinks kills).
+ * *bytes is freed with free(). Errors: as hem__map_open, ENOMEM. */
+hem_status hem__file_read(const char *path, uint8_t **bytes, size_t *size, hem_error *err);
+
 bool hem__path_exists(const char *path);
 
 /* ---- publishing ---- */

@@ -3,6 +3,24 @@
 #include <stdlib.h>
 #include <string.h>
 
+size_t hem__utf8_size(const char *text) {
+  const unsigned char *s = (const unsigned char *)text;
+  if (s[0] < 0x80) return s[0] ? 1 : 0;
+  size_t more = s[0] >= 0xC2 && s[0] < 0xE0 ? 1 : s[0] >= 0xE0 && s[0] < 0xF0 ? 2 : s[0] >= 0xF0 && s[0] < 0xF5 ? 3 : 0;
+  if (!more) return 0;
+  for (size_t i = 1; i <= more; i++)
+    if ((s[i] & 0xC0) != 0x80) return 0;
+  bool overlong = (s[0] == 0xE0 && s[1] < 0xA0) || (s[0] == 0xF0 && s[1] < 0x90);
+  bool surrogate = s[0] == 0xED && s[1] >= 0xA0, beyond = s[0] == 0xF4 && s[1] >= 0x90;
+  return overlong || surrogate || beyond ? 0 : more + 1;
+}
+
+bool hem__is_utf8(const char *text) {
+  for (size_t n; *text; text += n)
+    if (!(n = hem__utf8_size(text))) return false;
+  return true;
+}
+
 struct hem__arena_chunk {
   struct hem__arena_chunk *next;
   size_t used, size;

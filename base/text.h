@@ -4,6 +4,11 @@
 
 #include "base/memory.h"
 
+/* Well-formed UTF-8 (RFC 3629)? */
+bool hem__is_utf8(const char *text);
+/* Bytes of the well-formed character at `text`; 0 where there is none, or the end. */
+size_t hem__utf8_size(const char *text);
+
 /* Copies of strings that are freed all at once. Zeroed is empty. */
 typedef struct hem__arena {
   struct hem__arena_chunk *chunks;

@@ -80,9 +80,13 @@ static bool is_own(const measure *m, size_t query_row) {
   return m->result.leave_one_out && is_gallery(m, &m->photos->at[query_row]);
 }
 
+/* A photo without a label is of no class: it is right for nobody, and nobody is right for it. */
+static const uint32_t NOBODY = UINT32_MAX;
+
 static hem_status side_add(measure *m, side *s, size_t row, hem_error *err) {
-  size_t number;
-  hem_status status = hem__set_add(&m->items, identity(m, row), &number, err);
+  const char *name = identity(m, row);
+  size_t number = NOBODY;
+  hem_status status = *name ? hem__set_add(&m->items, name, &number, err) : HEM_OK;
   s->rows[s->count] = row;
   s->item[s->count++] = (uint32_t)number;
   return status;
@@ -170,9 +174,10 @@ static hem_status any_answer(const measure *m, bool *found, hem_error *err) {
   for (size_t c = 0; c < m->contest_count && !status && !*found; c++) {
     const contest *x = &m->contests[c];
     memset(seen, 0, m->items.count * sizeof *seen);
-    for (size_t g = 0; g < x->gallery.count; g++) seen[x->gallery.item[g]]++;
+    for (size_t g = 0; g < x->gallery.count; g++)
+      if (x->gallery.item[g] != NOBODY) seen[x->gallery.item[g]]++;
     for (size_t q = 0; q < x->queries.count && !*found; q++)
-      *found = seen[x->queries.item[q]] > is_own(m, x->queries.rows[q]);
+      *found = x->queries.item[q] != NOBODY && seen[x->queries.item[q]] > is_own(m, x->queries.rows[q]);
   }
   free(seen);
   return status;
@@ -292,7 +297,7 @@ static uint32_t rank_of(const ranking *r, const float *keys, size_t query, size_
   uint32_t item = r->c->queries.item[query], nearer = 0;
   *answers = 0;
   for (size_t g = 0; g < gallery->count; g++) {
-    if (gallery->item[g] != item || gallery->rows[g] == self) continue;
+    if (gallery->item[g] != item || item == NOBODY || gallery->rows[g] == self) continue;
     ++*answers;
     if (best == SIZE_MAX || keys[g] < keys[best]) best = g;
   }

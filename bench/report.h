@@ -21,17 +21,17 @@ typedef struct hem__sheet {
 
 /* One index kind measured against the exact answer. */
 typedef struct hem__recall_row {
-  const char *kind;      /* "hnsw" */
-  const char *category;  /* or "all" */
+  const char *kind;     /* "hnsw" */
+  const char *category; /* or "all" */
   size_t k, queries, gallery;
   double recall, low, high; /* recall@k and its 95% interval */
   double median_us, p99_us; /* time of one query, one thread */
 } hem__recall_row;
 
 typedef struct hem__report {
-  const char *title, *summary;      /* plain text, one paragraph each */
-  const hem__accuracy *accuracy;    /* NULL: leave out */
-  const hem__recall_row *recall;    /* may be NULL */
+  const char *title, *summary;   /* plain text, one paragraph each */
+  const hem__accuracy *accuracy; /* NULL: leave out */
+  const hem__recall_row *recall; /* may be NULL */
   size_t recall_count;
   const hem__sheet *sheets;
   size_t sheet_count;

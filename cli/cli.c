@@ -8,6 +8,7 @@
 #include <time.h>
 #include <unistd.h>
 
+
 int cli_fail(const hem_error *err) {
   cli_progress_end();
   fprintf(stderr, "hemline: %s\n", err->message);
@@ -116,6 +117,27 @@ unsigned long cli_number(struct argp_state *state, const char *text, const char 
 bool cli_is_folder(const char *path) {
   struct stat st;
   return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
+hem_status cli_open_catalog(const char *path, hem__catalog **out, hem_error *err) {
+  hem_status status = hem__catalog_open(path, out, err);
+  if (status != HEM_ENOTFOUND) return status;
+  return hem__fail(err, status, "the catalogue of this store was %s and is not there: name its place with --catalog",
+                   path);
+}
+
+void *cli_json_text(const char *text) {
+  char *clean = NULL;
+  size_t size = 0, n;
+  FILE *out = open_memstream(&clean, &size);
+  if (!out) return NULL;
+  for (; *text; text += n ? n : 1) {
+    n = hem__utf8_size(text);
+    fwrite(n ? text : "\xEF\xBF\xBD", 1, n ? n : 3, out);
+  }
+  json_t *value = fclose(out) == 0 ? json_string(clean) : NULL;
+  free(clean);
+  return value;
 }
 
 int cli_print_json(void *value) {

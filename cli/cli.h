@@ -5,7 +5,7 @@
 #include <argp.h>
 #include <stdio.h>
 
-#include "base/memory.h"
+#include "ingest/catalog.h"
 
 enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_REJECTED = 3 };
 
@@ -36,6 +36,10 @@ const char *cli_count(uint64_t n);
 unsigned long cli_number(struct argp_state *state, const char *text, const char *option, unsigned long limit);
 /* A store is a folder; a catalogue is not. */
 bool cli_is_folder(const char *path);
+/* hem__catalog_open, for the catalogue that a store remembers: when it is gone, says how to name its new place. */
+hem_status cli_open_catalog(const char *path, hem__catalog **out, hem_error *err);
+/* A json_t string; what is not UTF-8 becomes U+FFFD. NULL: no memory. */
+void *cli_json_text(const char *text);
 /* Prints a JSON value and a line end on stdout, and releases it. `value` is a json_t. Returns an exit code. */
 int cli_print_json(void *value);
 

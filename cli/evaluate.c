@@ -52,8 +52,8 @@ static const struct argp_option options[] = {
     {0}};
 
 static int parse_split(struct argp_state *state, const char *text) {
-  for (uint8_t i = 0; i < 4; i++)
-    if (!strcmp(text, hem__split_name(i))) return i;
+  for (int i = 0; i < HEM__SPLITS; i++)
+    if (!strcmp(text, hem__split_names[i])) return i;
   argp_error(state, "no split '%s': there are train, validation, test and none", text);
   return -1;
 }
@@ -229,7 +229,7 @@ static int evaluate_store(evaluate_arguments *a) {
   hem_status status = hem_engine_open(a->path, NULL, &engine, &err);
   if (!status) {
     hem_engine_info_get(engine, &info);
-    status = hem__catalog_open(a->catalog ? a->catalog : info.catalog, &catalog, &err);
+    status = cli_open_catalog(a->catalog ? a->catalog : info.catalog, &catalog, &err);
   }
   if (!status) status = hem__recall_measure(engine, catalog, &a->recall, &rows, &count, &err);
   int code = EXIT_DONE;
@@ -257,5 +257,15 @@ int cli_evaluate(int argc, char **argv) {
   evaluate_arguments a = {.accuracy = {.query_split = -1, .gallery_split = -1}};
   argp_parse(&argp, argc, argv, 0, NULL, &a);
   a.accuracy.progress = a.recall.progress = cli_progress(a.quiet);
-  return cli_is_folder(a.path) ? evaluate_store(&a) : evaluate_catalog(&a);
+  bool store = cli_is_folder(a.path);
+  bool for_catalog =
+      a.space || a.accuracy.match || a.accuracy.query_split >= 0 || a.accuracy.gallery_split >= 0 || a.accuracy.threads;
+  if (store ? for_catalog : a.recall.k || a.catalog) {
+    fprintf(stderr, "hemline evaluate: %s\n",
+            store
+                ? "--space, --match, --query-split, --gallery-split and --threads are for a catalogue; this is a store"
+                : "-k and --catalog are for a store; this is a catalogue");
+    return EXIT_USAGE;
+  }
+  return store ? evaluate_store(&a) : evaluate_catalog(&a);
 }

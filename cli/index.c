@@ -41,7 +41,7 @@ static const struct argp_option options[] = {
     {"nprobe", OPT_NPROBE, "N", 0, "ivf: clusters visited by a query", 0},
     {"refine", OPT_REFINE, "N", 0, "-sq8, -pq: exact distances for N times k photos", 0},
     {"threads", OPT_THREADS, "N", 0, "Categories built at once (default: one for each core)", 0},
-    {"keep", OPT_KEEP, "N", 0, "Older generations to keep (default: 2)", 0},
+    {"keep", OPT_KEEP, "N", 0, "Older generations to keep, at least 1 (default: 2)", 0},
     {"quiet", 'q', NULL, 0, "No progress", 0},
     {0}};
 
@@ -88,6 +88,7 @@ static error_t parse(int key, char *text, struct argp_state *state) {
       break;
     case OPT_KEEP:
       o->keep = (uint32_t)cli_number(state, text, "--keep", 999999);
+      if (!o->keep) argp_error(state, "--keep wants at least 1");
       break;
     case ARGP_KEY_ARG:
       if (o->catalog) argp_error(state, "one catalogue, please: '%s' is too many", text);

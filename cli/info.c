@@ -87,9 +87,9 @@ static int catalog_json(const hem__catalog *catalog, const tally *tallies, size_
   for (size_t i = 0; i < photos->rejected_count; i++)
     json_array_append_new(
         rejected, json_pack("{s:s, s:s}", "path", photos->rejected[i].path, "reason", photos->rejected[i].reason));
-  return cli_print_json(json_pack("{s:s, s:s, s:I, s:o, s:o, s:o}", "catalog", hem__catalog_path(catalog), "kind",
-                                  "catalogue", "photos", (json_int_t)photos->count, "spaces", spaces, "categories",
-                                  categories, "rejected", rejected));
+  return cli_print_json(json_pack(
+      "{s:o, s:s, s:I, s:o, s:o, s:o}", "catalog", cli_json_text(hem__catalog_path(catalog)), "kind", "catalogue",
+      "photos", (json_int_t)photos->count, "spaces", spaces, "categories", categories, "rejected", rejected));
 }
 
 static int catalog_text(const hem__catalog *catalog, const tally *tallies, size_t count) {
@@ -149,8 +149,8 @@ static int store_json(const char *store, const hem__generation *g) {
   if (hem__manifest_print(&g->manifest, &text, &size, &err)) return cli_fail(&err);
   json_t *manifest = json_loadb(text, size, 0, NULL);
   free(text);
-  return cli_print_json(
-      json_pack("{s:s, s:s, s:s, s:o}", "store", store, "kind", "store", "generation", g->name, "manifest", manifest));
+  return cli_print_json(json_pack("{s:o, s:s, s:s, s:o}", "store", cli_json_text(store), "kind", "store", "generation",
+                                  g->name, "manifest", manifest));
 }
 
 static int store_text(const char *store, const hem__generation *g) {
@@ -186,7 +186,12 @@ int cli_info(int argc, char **argv) {
   static const struct argp argp = {.options = options, .parser = parse, .args_doc = "CATALOG|STORE", .doc = doc};
   info_arguments a = {0};
   argp_parse(&argp, argc, argv, 0, NULL, &a);
-  return cli_is_folder(a.path) ? info_store(&a) : info_catalog(&a);
+  bool store = cli_is_folder(a.path);
+  if (a.rejected && (store || a.json)) {
+    fprintf(stderr, "hemline info: --rejected is for a catalogue, and has no JSON form (--json lists them too)\n");
+    return EXIT_USAGE;
+  }
+  return store ? info_store(&a) : info_catalog(&a);
 }
 
 /* ---- verify ---- */

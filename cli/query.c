@@ -108,8 +108,8 @@ static json_t *hit_to_json(const hem_hit *hit, size_t rank) {
 static json_t *answer_to_json(const hem_engine_info *info, const char *name, const hem_answer *answer, double ms) {
   json_t *hits = json_array();
   for (size_t i = 0; i < answer->found; i++) json_array_append_new(hits, hit_to_json(&answer->hits[i], i + 1));
-  return json_pack("{s:s, s:s, s:s, s:s, s:f, s:I, s:I, s:s?, s:I, s:I, s:I, s:o}", "query", name, "generation",
-                   info->generation, "space", info->space, "distance", hem_distance_name(info->distance),
+  return json_pack("{s:o, s:s, s:s, s:s, s:f, s:I, s:I, s:s?, s:I, s:I, s:I, s:o}", "query", cli_json_text(name),
+                   "generation", info->generation, "space", info->space, "distance", hem_distance_name(info->distance),
                    "milliseconds", ms, "wanted", (json_int_t)answer->wanted, "found", (json_int_t)answer->found,
                    "shortfall", answer->shortfall ? "the categories searched hold fewer" : NULL, "gallery_photos",
                    (json_int_t)answer->gallery, "categories_searched", (json_int_t)answer->categories,
@@ -141,7 +141,8 @@ static hem_status ask(hem_searcher *searcher, const hem_engine *engine, const qu
   double ms = (double)(to.tv_sec - from.tv_sec) * 1e3 + (double)(to.tv_nsec - from.tv_nsec) / 1e6;
   hem_engine_info_get(engine, &info);
   if (a->json) {
-    json_array_append_new(answers, answer_to_json(&info, q->name, &answer, ms));
+    if (json_array_append_new(answers, answer_to_json(&info, q->name, &answer, ms)) != 0)
+      return hem__fail(err, HEM_ENOMEM, "no memory for the JSON answer");
   } else {
     print_answer(&info, q->name, &answer, ms);
   }
@@ -163,7 +164,7 @@ static hem_status ask_row(session *s, hem_error *err) {
   hem__catalog *catalog = NULL;
   size_t space;
   const char *path = s->a->catalog ? s->a->catalog : s->info.catalog;
-  hem_status status = hem__catalog_open(path, &catalog, err);
+  hem_status status = cli_open_catalog(path, &catalog, err);
   if (!status) status = hem__catalog_find_space(catalog, s->info.space, &space, err);
   if (status) goto exit;
   hem__matrix vectors = hem__catalog_matrix(catalog, space);

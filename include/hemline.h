@@ -78,14 +78,14 @@ typedef struct hem_progress {
 /* ---- ingest: photos -> embeddings -> catalogue ---- */
 
 typedef struct hem_ingest_options {
-  size_t size;           /* sizeof(hem_ingest_options) */
-  const char *catalog;   /* the HDF5 file to make or to add to */
-  const char *idx;       /* folder of Fashion-MNIST files, or NULL */
-  const char *manifest;  /* TSV or CSV listing of photos, or NULL; one of idx and manifest is required */
+  size_t size;                 /* sizeof(hem_ingest_options) */
+  const char *catalog;         /* the HDF5 file to make or to add to */
+  const char *idx;             /* folder of Fashion-MNIST files, or NULL */
+  const char *manifest;        /* TSV or CSV listing of photos, or NULL; one of idx and manifest is required */
   const char *const *features; /* one embedding space each: "hog,color,ccv,harris", "pixels", ... */
-  size_t feature_count;  /* 0: one space, "hog,color,ccv,harris" */
-  size_t threads;        /* 0: one for each core */
-  size_t segment_rows;   /* photos a sealed segment holds; 0: 8192, or what fits 64 MiB */
+  size_t feature_count;        /* 0: one space, "hog,color,ccv,harris" */
+  size_t threads;              /* 0: one for each core */
+  size_t segment_rows;         /* photos a sealed segment holds; 0: 8192, or what fits 64 MiB */
   hem_progress progress;
 } hem_ingest_options;
 
@@ -112,16 +112,16 @@ typedef enum hem_distance {
   HEM_IP = 3      /* minus the inner product, so that smaller is nearer here too */
 } hem_distance;
 
-HEM_API const char *hem_distance_name(hem_distance distance);                        /* "l2", "l1", ... */
+HEM_API const char *hem_distance_name(hem_distance distance); /* "l2", "l1", ... */
 HEM_API hem_status hem_distance_parse(const char *name, hem_distance *out, hem_error *err);
 
 typedef struct hem_index_options {
-  size_t size;           /* sizeof(hem_index_options) */
-  const char *catalog;   /* sealed catalogue */
-  const char *store;     /* directory of generations, made if missing */
-  const char *space;     /* embedding space; NULL: the only one */
-  const char *kind;      /* flat | hnsw | hnsw-sq8 | ivf | ivf-sq8 | ivf-pq; NULL: hnsw. Categories of fewer
-                            than 1,000 photos are always flat: exact, and faster at that size */
+  size_t size;         /* sizeof(hem_index_options) */
+  const char *catalog; /* sealed catalogue */
+  const char *store;   /* directory of generations, made if missing */
+  const char *space;   /* embedding space; NULL: the only one */
+  const char *kind;    /* flat | hnsw | hnsw-sq8 | ivf | ivf-sq8 | ivf-pq; NULL: hnsw. Categories of fewer
+                          than 1,000 photos are always flat: exact, and faster at that size */
   hem_distance distance;
   uint32_t ef_search;       /* HNSW: 0 = 64 */
   uint32_t ef_construction; /* HNSW: 0 = 40 */
@@ -130,7 +130,7 @@ typedef struct hem_index_options {
   uint32_t nprobe;          /* IVF lists visited: 0 = chosen for recall@10 >= 0.99 on Fashion-MNIST */
   uint32_t refine;          /* SQ8 and PQ: exact distances for this many times k candidates; 0 = 4 (SQ8), 16 (PQ) */
   size_t threads;           /* categories built at once; 0: one for each core */
-  uint32_t keep;            /* older generations kept for rolling back; 0 = 2 */
+  uint32_t keep;            /* older generations kept, for those who are just opening one; 0 = 2 */
   hem_progress progress;
 } hem_index_options;
 
@@ -153,20 +153,20 @@ typedef struct hem_engine_options {
 
 /* Opens the store's current generation, checks every size and SHA-256 before anything is parsed, and pins
  * it: a generation published later is seen by the next open. `options` may be NULL.
- * Errors: ENOTFOUND, ECORRUPT, EVERSION, EIO, ENOMEM. */
+ * Errors: ENOTFOUND, ECORRUPT, EVERSION, EUNSUPPORTED (this processor), EINVAL, EIO, ENOMEM. */
 HEM_API hem_status hem_engine_open(const char *store, const hem_engine_options *options, hem_engine **engine,
                                    hem_error *err);
 HEM_API void hem_engine_close(hem_engine *engine);
 
 typedef struct hem_engine_info {
-  const char *generation;  /* name, such as "000003" */
-  const char *space;       /* embedding space the store was built from */
-  const char *space_hash;  /* its identity, SHA-256 in hex */
-  const char *features;    /* what hem_embedder_new takes to embed a photo the same way */
-  const char *catalog;     /* path of the catalogue, as given to hem_index */
-  size_t dim;              /* values in a vector */
+  const char *generation; /* name, such as "000003" */
+  const char *space;      /* embedding space the store was built from */
+  const char *space_hash; /* its identity, SHA-256 in hex */
+  const char *features;   /* what hem_embedder_new takes to embed a photo the same way */
+  const char *catalog;    /* path of the catalogue, as given to hem_index */
+  size_t dim;             /* values in a vector */
   hem_distance distance;
-  uint64_t photos, items;  /* in the gallery */
+  uint64_t photos, items; /* in the gallery */
   size_t category_count;
 } hem_engine_info;
 
@@ -184,39 +184,40 @@ typedef struct hem_search_options {
   size_t k;                      /* items wanted; 0: 20 */
   const char *const *categories; /* search these; NULL: every category that is loaded, merged */
   size_t category_count;
-  bool exact;                    /* scan every photo instead of asking the index */
-  bool photos;                   /* rank photos; false: rank items by their nearest photo */
-  bool leave_out;                /* do not return the photo of catalogue row `leave_out_row` */
+  bool exact;     /* scan every photo instead of asking the index */
+  bool photos;    /* rank photos; false: rank items by their nearest photo */
+  bool leave_out; /* do not return the photo of catalogue row `leave_out_row` */
   uint64_t leave_out_row;
 } hem_search_options;
 
 typedef struct hem_hit {
-  const char *item_id;  /* strings live as long as the engine */
+  const char *item_id; /* strings live as long as the engine */
   const char *category;
-  const char *path;     /* the photo, as the source named it */
-  const char *label;    /* finer class, or "" */
-  uint64_t row;         /* the photo's row in the catalogue */
-  float distance;       /* smaller is nearer, for every hem_distance */
+  const char *path;  /* the photo, as the source named it */
+  const char *label; /* finer class, or "" */
+  uint64_t row;      /* the photo's row in the catalogue */
+  float distance;    /* smaller is nearer, for every hem_distance */
 } hem_hit;
 
 typedef enum hem_shortfall {
-  HEM_COMPLETE = 0,      /* k hits were found */
-  HEM_SMALL_GALLERY = 1  /* the categories searched hold fewer than k items: these are all of them */
+  HEM_COMPLETE = 0,     /* k hits were found */
+  HEM_SMALL_GALLERY = 1 /* the categories searched hold fewer than k items: these are all of them */
 } hem_shortfall;
 
 typedef struct hem_answer {
-  const hem_hit *hits;     /* nearest first; ties by item id, then row. Lives until the searcher's next call */
-  size_t found, wanted;    /* found < wanted only for the reason in `shortfall` */
+  const hem_hit *hits;  /* nearest first; ties by item id, then row. Lives until the searcher's next call */
+  size_t found, wanted; /* found < wanted only for the reason in `shortfall` */
   hem_shortfall shortfall;
-  size_t categories;       /* searched */
-  size_t fallbacks;        /* categories where the index returned too few and an exact scan answered */
-  uint64_t gallery;        /* photos in the categories searched */
+  size_t categories; /* searched */
+  size_t fallbacks;  /* categories where the index returned too few and an exact scan answered */
+  uint64_t gallery;  /* photos in the categories searched */
 } hem_answer;
 
 /* The nearest items to `vector` (`dim` floats of the engine's space, not normalised by the caller).
  * A searcher's buffers grow to the hardest query it has answered; from then on nothing is allocated here (FAISS
  * allocates inside its own search).
- * Errors: EMISMATCH (dim), EINVAL (NaN or beyond 1e15, k over 100,000), ENOTFOUND (category), ENOMEM. */
+ * Errors: ECORRUPT (an index names what is not there), EUNSUPPORTED (FAISS), EMISMATCH (dim), EINVAL (NaN or beyond
+ * 1e15, k over 100,000), ENOTFOUND (category), ENOMEM. */
 HEM_API hem_status hem_search(hem_searcher *searcher, const float *vector, size_t dim,
                               const hem_search_options *options, hem_answer *answer, hem_error *err);
 
@@ -225,14 +226,15 @@ HEM_API hem_status hem_search(hem_searcher *searcher, const float *vector, size_
 typedef struct hem_embedder hem_embedder;
 
 /* `features` as in hem_engine_info. One embedder a thread.
- * Errors: EINVAL (unknown feature), EUNSUPPORTED (built without it), ENOMEM. */
+ * Errors: EINVAL (unknown feature), ENOMEM. */
 HEM_API hem_status hem_embedder_new(const char *features, hem_embedder **embedder, hem_error *err);
 HEM_API void hem_embedder_free(hem_embedder *embedder);
 HEM_API size_t hem_embedder_dim(const hem_embedder *embedder);
 HEM_API const char *hem_embedder_hash(const hem_embedder *embedder); /* equals the engine's space_hash */
 
 /* Decodes the photo at `path` (JPEG, PNG, WebP or AVIF, by content) and writes hem_embedder_dim() floats.
- * Errors: ENOTFOUND, ECORRUPT (not a photo, truncated), EUNSUPPORTED (format), EIO, ENOMEM. */
+ * Errors: ENOTFOUND, ECORRUPT (not a photo, truncated), EUNSUPPORTED (format, or
+ * built without libvips), EINVAL (too large), EIO, ENOMEM. */
 HEM_API hem_status hem_embedder_photo(hem_embedder *embedder, const char *path, float *vector, hem_error *err);
 
 #ifdef __cplusplus

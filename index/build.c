@@ -29,6 +29,7 @@ static const double NPROBE_ROOTS = 1.6;
 
 typedef struct build {
   hem_index_options options;
+  const struct kind *kind; /* for all categories that are not too small */
   hem__catalog *catalog;
   size_t space;
   uint64_t *order; /* catalogue rows in gallery order */
@@ -248,11 +249,25 @@ static void build_category(void *context, size_t i, size_t worker) {
 
 /* ---- the run ---- */
 
-static hem_status open_catalog(build *b, hem_error *err) {
+/* What can be refused before anything is locked or made. */
+static hem_status check_options(build *b, hem_error *err) {
   const hem_index_options *o = &b->options;
   if (!o->catalog || !o->store) return hem__fail(err, HEM_EINVAL, "name a catalogue and a store");
   if ((size_t)o->distance > HEM_IP)
     return hem__fail(err, HEM_EINVAL, "no distance has the number %d", (int)o->distance);
+  if (!hem__is_utf8(o->catalog)) return hem__fail(err, HEM_EINVAL, "the catalogue's path is not UTF-8: rename it");
+  hem__map file = {0};
+  hem_status status = find_kind(o, &b->kind, err);
+  if (!status) status = check_settings(o, err);
+  if (!status) status = hem__map_open(o->catalog, &file, err);
+  if (status == HEM_ECORRUPT)
+    status = hem__fail(err, HEM_EINVAL, "%s is no file: name the catalogue that 'hemline ingest' made", o->catalog);
+  hem__map_close(&file);
+  return status;
+}
+
+static hem_status open_catalog(build *b, hem_error *err) {
+  const hem_index_options *o = &b->options;
   hem_status status = hem__catalog_open(o->catalog, &b->catalog, err);
   if (!status) status = hem__catalog_find_space(b->catalog, o->space, &b->space, err);
   if (!status) status = hem__catalog_check(b->catalog, b->space, 0, hem__catalog_photos(b->catalog)->count, err);
@@ -273,14 +288,11 @@ static hem_status describe(build *b, hem_error *err) {
 
 static hem_status plan_all(build *b, hem_error *err) {
   const hem__photos *photos = hem__catalog_photos(b->catalog);
-  const struct kind *kind = NULL;
   hem__manifest *m = &b->manifest;
-  hem_status status = find_kind(&b->options, &kind, err);
-  if (!status) status = check_settings(&b->options, err);
-  if (!status) status = describe(b, err);
+  hem_status status = describe(b, err);
   if (!status) status = list_categories(b, photos, err);
   if (!status) status = order_photos(b, photos, err);
-  for (size_t c = 0; c < m->category_count && !status; c++) status = plan(b, kind, &m->categories[c], err);
+  for (size_t c = 0; c < m->category_count && !status; c++) status = plan(b, b->kind, &m->categories[c], err);
   if (!status) status = hem__alloc(m->category_count, sizeof *b->errors, "categories", &b->errors, err);
   if (!status) status = hem__alloc(m->category_count, sizeof *b->largest_first, "categories", &b->largest_first, err);
   return status;
@@ -351,9 +363,11 @@ static hem_status write_gallery(build *b, hem_error *err) {
 hem_status hem_index(const hem_index_options *options, hem_error *err) {
   build b = {.publication = {.lock = {.fd = -1}}};
   hem_status status = hem__options_copy(&b.options, sizeof b.options, options, "hem_index_options", err);
+  if (!status) status = check_options(&b, err);
+  /* Locked first: what is read from here on is not older than what the store holds. */
+  if (!status) status = hem__publication_open(b.options.store, &b.publication, err);
   if (!status) status = open_catalog(&b, err);
   if (!status) status = plan_all(&b, err);
-  if (!status) status = hem__publication_open(b.options.store, &b.publication, err);
   if (!status) status = write_gallery(&b, err);
   if (!status) status = build_all(&b, err);
   if (!status)

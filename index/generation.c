@@ -26,6 +26,9 @@ static hem_status read_current(const char *store, char name[16], hem__digest *di
   hem__map map = {0};
   hem_status status = hem__print(&path, err, "%s/CURRENT", store);
   if (!status) status = hem__map_open(path, &map, err);
+  if (status && errno == ENOTDIR)
+    status =
+        hem__fail(err, HEM_EINVAL, "%s is no store: if it is a catalogue, 'hemline index' makes a store of it", store);
   if (status == HEM_ENOTFOUND)
     status = hem__fail(err, HEM_ENOTFOUND,
                        "%s holds no published generation: make one with 'hemline index CATALOG -o %s'", store, store);
@@ -107,38 +110,53 @@ hem_status hem__generation_map(const hem__generation *g, const hem__generation_f
 
 /* ---- writing ---- */
 
-/* Calls `visit` with each entry of STORE/generations: its number, or 0 for a left-over. */
-static hem_status each_generation(const char *store, hem_status (*visit)(void *, const char *path, size_t, hem_error *),
-                                  void *context, hem_error *err) {
-  char *folder = NULL;
-  hem_status status = hem__print(&folder, err, "%s/generations", store);
-  DIR *listing = status ? NULL : opendir(folder);
-  if (!status && !listing) status = hem__fail_errno(err, "cannot list %s", folder);
+/* The number of "000017" and of "000017.tmp"; 0 for every other name: what we did not make is not ours to touch. */
+static size_t own_number(const char *name, bool *finished) {
+  char digits[7] = "";
+  if (strlen(name) < 6) return 0;
+  memcpy(digits, name, 6);
+  *finished = name[6] == '\0';
+  return *finished || !strcmp(name + 6, ".tmp") ? number_of(digits) : 0;
+}
+
+/* Removes left-overs and the generations outside [oldest, current]; later numbers were never made current. */
+static hem_status sweep_folder(const char *folder, size_t oldest, size_t current, hem_error *err) {
+  hem_status status = HEM_OK;
+  DIR *listing = opendir(folder);
+  if (!listing) return hem__fail_errno(err, "cannot list %s", folder);
   for (struct dirent *entry; !status && (entry = readdir(listing));) {
-    if (entry->d_name[0] == '.') continue;
+    bool finished;
+    size_t number = own_number(entry->d_name, &finished);
+    if (number == 0 || (finished && number >= oldest && number <= current)) continue;
     char *path = NULL;
     status = hem__print(&path, err, "%s/%s", folder, entry->d_name);
-    if (!status) status = visit(context, path, number_of(entry->d_name), err);
+    if (!status) status = hem__remove_tree(path, err);
     free(path);
   }
-  if (listing) closedir(listing);
+  closedir(listing);
+  return status;
+}
+
+static hem_status sweep(const char *store, size_t current, size_t keep, hem_error *err) {
+  char *folder = NULL;
+  hem_status status = hem__print(&folder, err, "%s/generations", store);
+  if (!status) status = sweep_folder(folder, current > keep ? current - keep : 1, current, err);
   free(folder);
   return status;
 }
 
-/* What a sweep keeps: generations [oldest, current]. Later numbers were never made current. */
-typedef struct keeping {
-  size_t oldest, current;
-} keeping;
-
-static hem_status sweep_one(void *context, const char *path, size_t number, hem_error *err) {
-  const keeping *k = context;
-  return number >= k->oldest && number <= k->current && number ? HEM_OK : hem__remove_tree(path, err);
-}
-
-static hem_status sweep(const char *store, size_t current, size_t keep, hem_error *err) {
-  keeping k = {.oldest = current > keep ? current - keep : 1, .current = current};
-  return each_generation(store, sweep_one, &k, err);
+/* A first build that was killed leaves 000001 and no CURRENT. A second generation without CURRENT means that
+ * CURRENT was lost, and what it named with it: nothing may be swept then. */
+static hem_status check_not_lost(const char *store, hem_error *err) {
+  char *path = NULL;
+  hem_status status = hem__print(&path, err, "%s/generations/000002", store);
+  if (!status && hem__path_exists(path))
+    status = hem__fail(err, HEM_ECORRUPT,
+                       "%s/CURRENT is missing though generations are there: restore it, or remove "
+                       "the store and index again",
+                       store);
+  free(path);
+  return status;
 }
 
 /* The number of the current generation; 0 when none was published yet. */
@@ -147,7 +165,7 @@ static hem_status current_number(const char *store, size_t *number, hem_error *e
   hem__digest digest;
   hem_status status = read_current(store, name, &digest, err);
   *number = status ? 0 : number_of(name);
-  return status == HEM_ENOTFOUND ? HEM_OK : status;
+  return status == HEM_ENOTFOUND ? check_not_lost(store, err) : status;
 }
 
 static hem_status make_folders(hem__publication *p, hem_error *err) {

@@ -26,9 +26,6 @@ hem_status hem__hdf5_fail(hem_error *err, hem_status code, const char *what, con
   return hem__fail(err, code, "%s: HDF5 could not %s (%s)", path, what, text);
 }
 
-static const char *const domain_names[] = {"shop", "consumer"};
-static const char *const split_names[] = {"none", "train", "validation", "test"};
-
 const hem__column hem__photo_columns[] = {
     {.name = "item_id", .kind = HEM__TEXT, .offset = offsetof(hem__photo, item_id)},
     {.name = "category", .kind = HEM__TEXT, .offset = offsetof(hem__photo, category)},
@@ -37,9 +34,13 @@ const hem__column hem__photo_columns[] = {
     {.name = "domain",
      .kind = HEM__ENUM,
      .offset = offsetof(hem__photo, domain),
-     .names = domain_names,
-     .name_count = 2},
-    {.name = "split", .kind = HEM__ENUM, .offset = offsetof(hem__photo, split), .names = split_names, .name_count = 4},
+     .names = hem__domain_names,
+     .name_count = HEM__DOMAINS},
+    {.name = "split",
+     .kind = HEM__ENUM,
+     .offset = offsetof(hem__photo, split),
+     .names = hem__split_names,
+     .name_count = HEM__SPLITS},
     {.name = "box", .kind = HEM__BOX, .offset = offsetof(hem__photo, box)},
     {.name = "width", .kind = HEM__U32, .offset = offsetof(hem__photo, width)},
     {.name = "height", .kind = HEM__U32, .offset = offsetof(hem__photo, height)},

@@ -37,12 +37,13 @@ const char *hem_embedder_hash(const hem_embedder *embedder) { return hem__extrac
 hem_status hem_embedder_photo(hem_embedder *embedder, const char *path, float *vector, hem_error *err) {
   if (!embedder || !path || !vector)
     return hem__fail(err, HEM_EINVAL, "hem_embedder_photo: embedder, path and vector must not be NULL");
-  hem__map map = {0};
+  uint8_t *bytes = NULL;
+  size_t size = 0;
   hem__image photo = {0};
-  hem_status status = hem__map_open(path, &map, err);
-  if (!status) status = hem__image_decode(map.at, map.size, path, &photo, err);
+  hem_status status = hem__file_read(path, &bytes, &size, err);
+  if (!status) status = hem__image_decode(bytes, size, path, &photo, err);
   if (!status) status = hem__extract(embedder->extractor, embedder->scratch, &photo, vector, err);
   hem__image_clear(&photo);
-  hem__map_close(&map);
+  free(bytes);
   return status;
 }

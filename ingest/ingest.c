@@ -11,6 +11,7 @@
 
 #include "base/file.h"
 #include "base/threads.h"
+#include "ingest/known.h"
 #include "ingest/segments.h"
 #include "ingest/source.h"
 
@@ -27,14 +28,17 @@ typedef struct batch {
 
 typedef struct ingest {
   hem_ingest_options options;
+  char *catalog; /* its real path, where it exists */
   hem__extractor *extractors[HEM__SPACES_MAX];
   hem__space spaces[HEM__SPACES_MAX];
   size_t space_count, rows, threads; /* rows: of a batch */
   hem__extractor_scratch **scratch;  /* threads x spaces */
   hem__source *source;
   hem__segments segments;
-  hem__set known, rejected; /* paths in the catalogue and its segments */
-  hem__set rejected_now;    /* by this run */
+  hem__known known;      /* photos in the catalogue and its segments, and those listed so far */
+  hem__set rejected;     /* keys that the catalogue and its segments list as rejected */
+  hem__set rejected_now; /* by this run */
+  hem__arena strings;    /* of the sets */
   batch batches[2];
   pthread_t sealer;
   batch *sealing; /* not NULL: the sealer runs on it */
@@ -105,11 +109,11 @@ static hem_status open_catalog(ingest *in, hem_error *err) {
     const hem__photos *photos = hem__catalog_photos(in->segments.open[c]);
     status = check_same_spaces(in, in->segments.open[c], err);
     for (size_t i = 0; i < photos->count && !status; i++)
-      status = hem__set_add(&in->known, photos->at[i].path, NULL, err);
+      status = hem__known_meet(&in->known, &photos->at[i], &(hem__meeting){0}, err);
     for (size_t i = 0; i < photos->rejected_count && !status; i++)
       status = hem__set_add(&in->rejected, photos->rejected[i].path, NULL, err);
   }
-  in->result.rows = in->known.count;
+  in->result.rows = in->known.keys.count;
   return status;
 }
 
@@ -188,26 +192,46 @@ static hem_status embed(ingest *in, batch *b, hem_error *err) {
   return status;
 }
 
+/* A photo that is there as something else: its line is rejected, since neither can be right for sure. */
+static hem_status reject_conflict(ingest *in, hem__listed *listed, hem_error *err) {
+  char key[HEM__KEY_MAX];
+  char *name = NULL;
+  hem__photo_key(&listed->photo, key);
+  hem_status status = listed->line ? hem__print(&name, err, "%s:%zu", in->source->listing, listed->line)
+                                   : hem__print(&name, err, "%s (again)", key);
+  if (!status) status = hem__arena_copy(&in->strings, name, strlen(name), &listed->photo.path, err);
+  free(name);
+  listed->photo.box = (hem__box){0};
+  listed->reason = "this photo is in the catalogue already, with another item, category, label, domain or split";
+  return status;
+}
+
 /* Fills the batch with photos the catalogue does not hold. */
 static hem_status list(ingest *in, batch *b, bool *more, hem_error *err) {
   *more = true;
   b->count = 0;
   while (b->count < in->rows) {
     hem__listed next = {0};
+    hem__meeting meeting = HEM__NEW;
     hem_status status = in->source->next(in->source, &next, more, err);
     if (status || !*more) return status;
     in->listed++;
-    if (!next.reason) {
-      size_t before = in->known.count;
-      if ((status = hem__set_add(&in->known, next.photo.path, NULL, err))) return status;
-      if (in->known.count == before) {
-        in->result.skipped++;
-        continue;
-      }
-    }
-    b->listed[b->count++] = next;
+    if (!next.reason) status = hem__known_meet(&in->known, &next.photo, &meeting, err);
+    if (!status && meeting == HEM__CONFLICT) status = reject_conflict(in, &next, err);
+    if (status) return status;
+    in->result.skipped += meeting == HEM__SAME;
+    if (meeting != HEM__SAME) b->listed[b->count++] = next;
   }
   return HEM_OK;
+}
+
+static hem_status reject(ingest *in, batch *b, const hem__photo *photo, const char *reason, hem_error *err) {
+  char key[HEM__KEY_MAX];
+  const char *kept;
+  hem__photo_key(photo, key);
+  hem_status status = hem__arena_copy(&in->strings, key, strlen(key), &kept, err);
+  if (!status) status = hem__set_add(&in->rejected_now, kept, NULL, err);
+  return status ? status : hem__photos_reject(&b->photos, key, reason, err);
 }
 
 /* Moves the rows that came out well together, and notes the others. What failed for want of memory is not
@@ -217,16 +241,16 @@ static hem_status settle(ingest *in, batch *b, hem_error *err) {
   hem__photos_clear(&b->photos);
   for (size_t i = 0; i < b->count && !status; i++) {
     hem_error *wrong = &b->errors[i];
-    if (wrong->code == HEM_ENOMEM) return hem__fail(err, HEM_ENOMEM, "%s", wrong->message);
     size_t to = b->photos.count;
-    if (!wrong->code && hem__photos_add(&b->photos, &b->listed[i].photo, wrong) == HEM_OK) {
+    if (!wrong->code) hem__photos_add(&b->photos, &b->listed[i].photo, wrong);
+    if (wrong->code == HEM_ENOMEM) return hem__fail(err, HEM_ENOMEM, "%s", wrong->message);
+    if (!wrong->code) {
       for (size_t s = 0; s < in->space_count && to != i; s++)
         memcpy(b->vectors[s] + to * in->spaces[s].dim, b->vectors[s] + i * in->spaces[s].dim,
                in->spaces[s].dim * sizeof(float));
       continue;
     }
-    status = hem__photos_reject(&b->photos, b->listed[i].photo.path, wrong->message, err);
-    if (!status) status = hem__set_add(&in->rejected_now, b->listed[i].photo.path, NULL, err);
+    status = reject(in, b, &b->listed[i].photo, wrong->message, err);
   }
   in->result.added += b->photos.count;
   in->result.rejected += b->photos.rejected_count;
@@ -275,7 +299,6 @@ static hem_status seal_start(ingest *in, batch *b, hem_error *err) {
 /* ---- the run ---- */
 
 static hem_status open_all(ingest *in, hem_error *err) {
-  if (!in->options.catalog) return hem__fail(err, HEM_EINVAL, "name the catalogue to ingest into");
   hem_status status = open_spaces(in, err);
   if (status) return status;
   qsort(in->spaces, in->space_count, sizeof *in->spaces, by_name);
@@ -287,12 +310,16 @@ static hem_status open_all(ingest *in, hem_error *err) {
   return status;
 }
 
+/* One file, no segments, and no rejection of it mended: then there is nothing to fold. */
 static hem_status fold(ingest *in, hem_error *err) {
+  const hem__segments *segments = &in->segments;
   hem__fold f = {.spaces = in->spaces,
                  .space_count = in->space_count,
                  .listing = in->source->listing,
                  .rejected_now = &in->rejected_now,
                  .progress = in->options.progress};
+  bool folded = segments->count == 1 && hem__path_exists(segments->path) && !hem__path_exists(segments->folder);
+  if (segments->count == 0 || (folded && !hem__segments_mended(segments, &f))) return HEM_OK;
   return hem__segments_fold(&in->segments, &f, err);
 }
 
@@ -310,10 +337,7 @@ static hem_status run(ingest *in, hem_error *err) {
   if (!status) status = sealed;
   in->result.rows += in->result.added;
   if (!status && in->listed == 0) status = hem__fail(err, HEM_ENOTFOUND, "the source lists no photos");
-  /* One file and no segments is what folding makes: then there is nothing to fold. */
-  bool folded =
-      in->segments.count == 1 && hem__path_exists(in->options.catalog) && !hem__path_exists(in->segments.folder);
-  if (!status && in->segments.count && !folded) status = fold(in, err);
+  if (!status) status = fold(in, err);
   return status;
 }
 
@@ -325,14 +349,24 @@ static void close_all(ingest *in) {
     free(b->errors);
     free(b->listed);
   }
-  hem__set_clear(&in->known);
+  hem__known_clear(&in->known);
   hem__set_clear(&in->rejected);
   hem__set_clear(&in->rejected_now);
+  hem__arena_clear(&in->strings);
   hem__segments_close(&in->segments);
   if (in->source) in->source->close(in->source);
   for (size_t i = 0; in->scratch && i < in->threads * in->space_count; i++) hem__extractor_scratch_free(in->scratch[i]);
   free(in->scratch);
+  free(in->catalog);
   for (size_t i = 0; i < in->space_count; i++) hem__extractor_free(in->extractors[i]);
+}
+
+/* A catalogue that is reached through a link: the file itself is replaced, locked and has its segments beside it. */
+static hem_status resolve(ingest *in, hem_error *err) {
+  if (!in->options.catalog) return hem__fail(err, HEM_EINVAL, "name the catalogue to ingest into");
+  in->catalog = realpath(in->options.catalog, NULL);
+  if (in->catalog) in->options.catalog = in->catalog;
+  return HEM_OK;
 }
 
 static hem_status take_lock(const char *catalog, hem__lock *lock, hem_error *err) {
@@ -347,7 +381,7 @@ hem_status hem_ingest(const hem_ingest_options *options, hem_ingest_result *resu
   ingest in = {0};
   hem__lock lock = {.fd = -1};
   hem_status status = hem__options_copy(&in.options, sizeof in.options, options, "hem_ingest_options", err);
-  if (!status && !in.options.catalog) status = hem__fail(err, HEM_EINVAL, "name the catalogue to ingest into");
+  if (!status) status = resolve(&in, err);
   if (!status) status = take_lock(in.options.catalog, &lock, err);
   if (!status) status = open_all(&in, err);
   if (!status) status = run(&in, err);

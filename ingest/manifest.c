@@ -16,9 +16,9 @@ static const char *const meaning_names[MEANINGS] = {"path", "item_id", "category
 
 typedef struct manifest_source {
   hem__source source;
-  char *path, *folder; /* folder: where relative paths start, with its slash, or "" */
-  hem__map file;
-  size_t at, line;
+  char *path, *folder; /* folder: where relative paths start */
+  uint8_t *bytes;      /* of the whole listing */
+  size_t size, at, line;
   char separator;
   meaning columns[COLUMNS_MAX];
   size_t column_count;
@@ -37,10 +37,10 @@ typedef struct manifest_source {
 
 /* Copies the next line that is not empty. *size is its whole length, which may be more than was copied. */
 static bool next_line(manifest_source *s, size_t *size) {
-  while (s->at < s->file.size) {
-    const char *start = (const char *)s->file.at + s->at;
-    const char *end = memchr(start, '\n', s->file.size - s->at);
-    size_t length = end ? (size_t)(end - start) : s->file.size - s->at;
+  while (s->at < s->size) {
+    const char *start = (const char *)s->bytes + s->at;
+    const char *end = memchr(start, '\n', s->size - s->at);
+    size_t length = end ? (size_t)(end - start) : s->size - s->at;
     s->at += length + (end != NULL);
     s->line++;
     if (length && start[length - 1] == '\r') length--;
@@ -127,7 +127,6 @@ static bool parse_name(const char *text, const char *const *names, size_t count,
 
 /* Fills the photo from the row's fields; returns what is wrong with it, or NULL. */
 static const char *parse_row(manifest_source *s, hem__photo *photo, size_t size) {
-  static const char *const domains[] = {"shop", "consumer"}, *const splits[] = {"none", "train", "validation", "test"};
   const char **f = s->field_at;
   for (size_t i = 0; i < MEANINGS; i++) f[i] = "";
   if (size > LINE_MAX_BYTES) return "the line is longer than 65,536 bytes";
@@ -141,9 +140,9 @@ static const char *parse_row(manifest_source *s, hem__photo *photo, size_t size)
   }
   if (rest) return "the line has more columns than the header";
   if (!*f[PATH]) return "the path is empty";
-  if (*f[DOMAIN] && !parse_name(f[DOMAIN], domains, 2, &photo->domain))
+  if (*f[DOMAIN] && !parse_name(f[DOMAIN], hem__domain_names, HEM__DOMAINS, &photo->domain))
     return "the domain is neither shop nor consumer";
-  if (*f[SPLIT] && !parse_name(f[SPLIT], splits, 4, &photo->split))
+  if (*f[SPLIT] && !parse_name(f[SPLIT], hem__split_names, HEM__SPLITS, &photo->split))
     return "the split is none of none, train, validation, test";
   if (*f[BOX] && !parse_box(f[BOX], &photo->box)) return "the box is not x,y,width,height in pixels";
   return NULL;
@@ -151,6 +150,15 @@ static const char *parse_row(manifest_source *s, hem__photo *photo, size_t size)
 
 static hem_status keep(manifest_source *s, const char *text, const char **out, hem_error *err) {
   return hem__arena_copy(&s->strings, text, strlen(text), out, err);
+}
+
+static hem_status keep_path(manifest_source *s, const char *path, const char **out, hem_error *err) {
+  if (*path == '/') return keep(s, path, out, err);
+  char *whole = NULL;
+  hem_status status = hem__print(&whole, err, "%s/%s", s->folder, path);
+  if (!status) status = keep(s, whole, out, err);
+  free(whole);
+  return status;
 }
 
 static hem_status manifest_next(hem__source *source, hem__listed *out, bool *more, hem_error *err) {
@@ -170,8 +178,9 @@ static hem_status manifest_next(hem__source *source, hem__listed *out, bool *mor
     return status;
   }
   /* A photo without an item is an item of its own; without a category it is searched with its like. */
-  hem_status status = keep(s, f[PATH], &row.photo.path, err);
-  if (!status) status = keep(s, *f[ITEM_ID] ? f[ITEM_ID] : f[PATH], &row.photo.item_id, err);
+  row.line = s->line;
+  hem_status status = keep_path(s, f[PATH], &row.photo.path, err);
+  if (!status) status = keep(s, *f[ITEM_ID] ? f[ITEM_ID] : row.photo.path, &row.photo.item_id, err);
   if (!status) status = keep(s, *f[CATEGORY] ? f[CATEGORY] : "all", &row.photo.category, err);
   if (!status) status = keep(s, f[LABEL], &row.photo.label, err);
   if (!status)
@@ -182,18 +191,16 @@ static hem_status manifest_next(hem__source *source, hem__listed *out, bool *mor
   return HEM_OK;
 }
 
-static hem_status read_photo(const manifest_source *s, const struct listed *l, hem__photo *photo, hem__image *out,
-                             hem_error *err) {
-  hem__map file = {0};
-  char *path = NULL;
+static hem_status read_photo(const struct listed *l, hem__photo *photo, hem__image *out, hem_error *err) {
+  uint8_t *bytes = NULL;
+  size_t size = 0;
   hem__image whole = {0};
-  hem_status status = hem__print(&path, err, "%s%s", *l->path == '/' ? "" : s->folder, l->path);
-  if (!status) status = hem__map_open(path, &file, err);
-  if (!status) status = hem__image_decode(file.at, file.size, path, &whole, err);
+  hem_status status = hem__file_read(l->path, &bytes, &size, err);
+  if (!status) status = hem__image_decode(bytes, size, l->path, &whole, err);
   if (status) goto exit;
   photo->width = (uint32_t)whole.width;
   photo->height = (uint32_t)whole.height;
-  photo->source = hem__sha256_of(file.at, file.size);
+  photo->source = hem__sha256_of(bytes, size);
   if (l->box.width) {
     status = hem__image_crop(&whole, l->box, out, err);
   } else {
@@ -202,8 +209,7 @@ static hem_status read_photo(const manifest_source *s, const struct listed *l, h
   }
 exit:
   hem__image_clear(&whole);
-  hem__map_close(&file);
-  free(path);
+  free(bytes);
   return status;
 }
 
@@ -211,13 +217,13 @@ exit:
 static hem_status manifest_read(const hem__source *source, size_t number, hem__photo *photo, hem__image *out,
                                 hem_error *err) {
   const manifest_source *s = (const manifest_source *)source;
-  return read_photo(s, &s->listed[number], photo, out, err);
+  return read_photo(&s->listed[number], photo, out, err);
 }
 
 static void manifest_close(hem__source *source) {
   manifest_source *s = (manifest_source *)source;
   if (!s) return;
-  hem__map_close(&s->file);
+  free(s->bytes);
   hem__arena_clear(&s->strings);
   free(s->listed);
   free(s->text);
@@ -231,18 +237,26 @@ static bool ends_with(const char *text, const char *end) {
   return a >= b && strcasecmp(text + a - b, end) == 0;
 }
 
+/* The listing's folder from the root on: the same listing names the same photos wherever it is read from. */
+static hem_status find_folder(const char *path, char **out, hem_error *err) {
+  char *real = realpath(path, NULL);
+  if (!real) return hem__fail_errno(err, "cannot open %s", path);
+  *strrchr(real, '/') = '\0';
+  *out = real;
+  return HEM_OK;
+}
+
 hem_status hem__source_manifest(const char *path, hem__source **out, hem_error *err) {
   manifest_source *s = NULL;
   hem_status status = hem__alloc(1, sizeof *s, "a source", &s, err);
   if (status) return status;
   s->source = (hem__source){.next = manifest_next, .read = manifest_read, .close = manifest_close};
   s->separator = ends_with(path, ".csv") ? ',' : '\t';
-  const char *slash = strrchr(path, '/');
   status = hem__strdup(path, &s->path, err);
   s->source.listing = s->path;
-  if (!status) status = hem__print(&s->folder, err, "%.*s", slash ? (int)(slash - path) + 1 : 0, path);
+  if (!status) status = find_folder(path, &s->folder, err);
   if (!status) status = hem__alloc(LINE_MAX_BYTES + 1, 1, "a line", &s->text, err);
-  if (!status) status = hem__map_open(path, &s->file, err);
+  if (!status) status = hem__file_read(path, &s->bytes, &s->size, err);
   if (!status) status = read_header(s, err);
   if (status) {
     manifest_close(&s->source);

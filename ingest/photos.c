@@ -3,30 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-const char *hem__domain_name(uint8_t domain) { return domain == HEM__SHOP ? "shop" : "consumer"; }
-
-const char *hem__split_name(uint8_t split) {
-  static const char *const names[] = {"none", "train", "validation", "test"};
-  return split < 4 ? names[split] : "none";
-}
-
-/* Bytes of the well-formed UTF-8 character at `s` (RFC 3629), or 0. */
-static size_t character(const unsigned char *s) {
-  if (s[0] < 0x80) return s[0] ? 1 : 0;
-  size_t more = s[0] >= 0xC2 && s[0] < 0xE0 ? 1 : s[0] >= 0xE0 && s[0] < 0xF0 ? 2 : s[0] >= 0xF0 && s[0] < 0xF5 ? 3 : 0;
-  if (!more) return 0;
-  for (size_t i = 1; i <= more; i++)
-    if ((s[i] & 0xC0) != 0x80) return 0;
-  bool overlong = (s[0] == 0xE0 && s[1] < 0xA0) || (s[0] == 0xF0 && s[1] < 0x90);
-  bool surrogate = s[0] == 0xED && s[1] >= 0xA0, beyond = s[0] == 0xF4 && s[1] >= 0x90;
-  return overlong || surrogate || beyond ? 0 : more + 1;
-}
-
-static bool is_utf8(const char *text) {
-  for (size_t n; *text; text += n)
-    if (!(n = character((const unsigned char *)text))) return false;
-  return true;
-}
+const char *const hem__domain_names[HEM__DOMAINS] = {"shop", "consumer"};
+const char *const hem__split_names[HEM__SPLITS] = {"none", "train", "validation", "test"};
 
 static hem_status check_text(const char *column, const char *text, bool may_be_empty, hem_error *err) {
   size_t length = strlen(text);
@@ -34,7 +12,7 @@ static hem_status check_text(const char *column, const char *text, bool may_be_e
   if (length > HEM__TEXT_MAX)
     return hem__fail(err, HEM_EINVAL, "%s is %zu bytes long, more than the %d a catalogue keeps", column, length,
                      HEM__TEXT_MAX);
-  if (!is_utf8(text)) return hem__fail(err, HEM_EINVAL, "%s is not UTF-8", column);
+  if (!hem__is_utf8(text)) return hem__fail(err, HEM_EINVAL, "%s is not UTF-8", column);
   return HEM_OK;
 }
 
@@ -71,7 +49,7 @@ static hem_status copy_any(hem__arena *arena, const char *text, const char **out
   char clean[HEM__TEXT_MAX + 1];
   size_t length = 0;
   while (*text && length + 4 < sizeof clean) {
-    size_t n = character((const unsigned char *)text);
+    size_t n = hem__utf8_size(text);
     if (n) {
       memcpy(clean + length, text, n);
     } else {

@@ -12,8 +12,9 @@ enum { HEM__TEXT_MAX = 4096 };
 typedef enum hem__domain { HEM__SHOP = 0, HEM__CONSUMER = 1 } hem__domain;
 typedef enum hem__split { HEM__NO_SPLIT = 0, HEM__TRAIN = 1, HEM__VALIDATION = 2, HEM__TEST = 3 } hem__split;
 
-const char *hem__domain_name(uint8_t domain);
-const char *hem__split_name(uint8_t split);
+enum { HEM__DOMAINS = 2, HEM__SPLITS = 4 };
+extern const char *const hem__domain_names[HEM__DOMAINS]; /* "shop", "consumer" */
+extern const char *const hem__split_names[HEM__SPLITS];   /* "none", "train", "validation", "test" */
 
 typedef struct hem__photo {
   const char *item_id;  /* the product it shows */

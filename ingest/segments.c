@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "ingest/known.h"
 
 static hem_status add_open(hem__segments *s, const char *path, hem_error *err) {
   hem_status status = hem__grow(&s->open, &s->capacity, s->count + 1, sizeof *s->open, "segments", err);
@@ -50,18 +51,22 @@ static hem_status list_segments(const hem__segments *s, size_t **numbers, size_t
 
 /* A killed run may have folded its segments in and not removed them. Folding takes all or nothing, so one
  * photo tells for its whole segment. */
-static bool is_folded(const hem__catalog *segment, const hem__set *in_catalog) {
+static bool is_folded(const hem__catalog *segment, const hem__known *in_catalog) {
   const hem__photos *photos = hem__catalog_photos(segment);
-  return photos->count && hem__set_find(in_catalog, photos->at[0].path) != SIZE_MAX;
+  return photos->count && hem__known_has(in_catalog, &photos->at[0]);
 }
 
-static hem_status open_segments(hem__segments *s, const hem__set *in_catalog, hem_error *err) {
+static hem_status open_segments(hem__segments *s, const hem__known *in_catalog, hem_error *err) {
   size_t *numbers = NULL, count = 0;
   hem_status status = list_segments(s, &numbers, &count, err);
   for (size_t i = 0; i < count && !status; i++) {
     char *path = NULL;
     status = segment_path(s, numbers[i], &path, err);
     if (!status) status = add_open(s, path, err);
+    if (status == HEM_ECORRUPT && err) {
+      hem_error why = *err;
+      hem__fail(err, HEM_ECORRUPT, "%s; remove that file, and its photos are embedded again", why.message);
+    }
     if (!status && is_folded(s->open[s->count - 1], in_catalog)) {
       hem__catalog_close(s->open[--s->count]);
       unlink(path);
@@ -75,7 +80,7 @@ static hem_status open_segments(hem__segments *s, const hem__set *in_catalog, he
 
 hem_status hem__segments_open(const char *catalog, hem__segments *out, hem_error *err) {
   hem__segments s = {.path = catalog, .next = 1};
-  hem__set in_catalog = {0};
+  hem__known in_catalog = {0};
   char *left_over = NULL;
   hem_status status = hem__print(&s.folder, err, "%s.segments", catalog);
   if (!status) status = hem__print(&left_over, err, "%s.tmp", catalog);
@@ -84,10 +89,10 @@ hem_status hem__segments_open(const char *catalog, hem__segments *out, hem_error
   if (!status && s.count) {
     const hem__photos *photos = hem__catalog_photos(s.open[0]);
     for (size_t i = 0; i < photos->count && !status; i++)
-      status = hem__set_add(&in_catalog, photos->at[i].path, NULL, err);
+      status = hem__known_meet(&in_catalog, &photos->at[i], &(hem__meeting){0}, err);
   }
   if (!status) status = open_segments(&s, &in_catalog, err);
-  hem__set_clear(&in_catalog);
+  hem__known_clear(&in_catalog);
   free(left_over);
   if (status) {
     hem__segments_close(&s);
@@ -124,25 +129,27 @@ static bool is_mended(const hem__fold *fold, const char *path) {
          hem__set_find(fold->rejected_now, path) == SIZE_MAX;
 }
 
-static hem_status list_added(const hem__segments *s, hem__set *added, hem_error *err) {
+static hem_status list_added(const hem__segments *s, hem__known *added, hem_error *err) {
   hem_status status = HEM_OK;
   for (size_t c = 0; c < s->count && !status; c++) {
     const hem__photos *photos = hem__catalog_photos(s->open[c]);
-    for (size_t i = 0; i < photos->count && !status; i++) status = hem__set_add(added, photos->at[i].path, NULL, err);
+    for (size_t i = 0; i < photos->count && !status; i++)
+      status = hem__known_meet(added, &photos->at[i], &(hem__meeting){0}, err);
   }
   return status;
 }
 
 /* Every photo that was rejected and has not been added since: once, in first-seen order, latest reason. */
 static hem_status merge_rejections(const hem__segments *s, const hem__fold *fold, hem__photos *out, hem_error *err) {
-  hem__set added = {0}, seen = {0};
+  hem__known added = {0};
+  hem__set seen = {0};
   hem_status status = list_added(s, &added, err);
   for (size_t c = 0; c < s->count && !status; c++) {
     const hem__photos *photos = hem__catalog_photos(s->open[c]);
     for (size_t i = 0; i < photos->rejected_count && !status; i++) {
       const hem__rejection *r = &photos->rejected[i];
       size_t number;
-      if (hem__set_find(&added, r->path) != SIZE_MAX || is_mended(fold, r->path)) continue;
+      if (hem__set_find(&added.keys, r->path) != SIZE_MAX || is_mended(fold, r->path)) continue;
       status = hem__set_add(&seen, r->path, &number, err);
       if (status) break;
       if (number == out->rejected_count) {
@@ -152,9 +159,18 @@ static hem_status merge_rejections(const hem__segments *s, const hem__fold *fold
       }
     }
   }
-  hem__set_clear(&added);
+  hem__known_clear(&added);
   hem__set_clear(&seen);
   return status;
+}
+
+bool hem__segments_mended(const hem__segments *s, const hem__fold *fold) {
+  for (size_t c = 0; c < s->count; c++) {
+    const hem__photos *photos = hem__catalog_photos(s->open[c]);
+    for (size_t i = 0; i < photos->rejected_count; i++)
+      if (is_mended(fold, photos->rejected[i].path)) return true;
+  }
+  return false;
 }
 
 static hem_status collect_parts(const hem__segments *s, size_t space_count, hem__catalog_part *parts,
@@ -167,6 +183,20 @@ static hem_status collect_parts(const hem__segments *s, size_t space_count, hem_
       status = hem__catalog_check(s->open[c], i, 0, parts[c].photos->count, err);
     }
   }
+  return status;
+}
+
+/* Ours alone: a folder that holds something else as well stays, with it. */
+static hem_status remove_segments(const hem__segments *s, hem_error *err) {
+  hem_status status = HEM_OK;
+  for (size_t number = 1; number < s->next && !status; number++) {
+    char *path = NULL;
+    status = segment_path(s, number, &path, err);
+    if (!status && unlink(path) != 0 && errno != ENOENT) status = hem__fail_errno(err, "cannot remove %s", path);
+    free(path);
+  }
+  if (!status && rmdir(s->folder) != 0 && errno != ENOENT && errno != ENOTEMPTY)
+    status = hem__fail_errno(err, "cannot remove %s", s->folder);
   return status;
 }
 
@@ -185,7 +215,7 @@ hem_status hem__segments_fold(hem__segments *s, const hem__fold *fold, hem_error
                                   .rejected = &rejected,
                                   .progress = fold->progress};
   if (!status) status = hem__catalog_seal(s->path, &content, err);
-  if (!status) status = hem__remove_tree(s->folder, err);
+  if (!status) status = remove_segments(s, err);
   hem__photos_clear(&rejected);
   free(matrices);
   free(parts);

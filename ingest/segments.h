@@ -29,6 +29,8 @@ typedef struct hem__fold {
 
 /* Makes the catalogue out of all there is, and removes the segments. */
 hem_status hem__segments_fold(hem__segments *segments, const hem__fold *fold, hem_error *err);
+/* Is any rejection in there that this run has found mended? Then folding has something to do. */
+bool hem__segments_mended(const hem__segments *segments, const hem__fold *fold);
 void hem__segments_close(hem__segments *segments);
 
 #endif

@@ -10,6 +10,7 @@ typedef struct hem__source hem__source;
 typedef struct hem__listed {
   hem__photo photo;
   size_t number;      /* the source's own: what `read` wants */
+  size_t line;        /* of the listing; 0: there is none */
   const char *reason; /* not NULL: the listing itself rejects this photo, photo.path says which */
 } hem__listed;
 
@@ -30,7 +31,7 @@ hem_status hem__source_idx(const char *folder, hem__source **out, hem_error *err
 
 /* A TSV (or, by its name's ending, CSV) listing with a header line. Columns in any order: path (required),
  * item_id, category, domain, split, label, box as "x,y,width,height" in pixels. Relative paths start at the
- * listing's folder. Errors: ENOTFOUND, ECORRUPT (no header, no path column), ENOMEM. */
+ * listing's folder and are kept from the root on. Errors: ENOTFOUND, ECORRUPT (no header, no path column), ENOMEM. */
 hem_status hem__source_manifest(const char *path, hem__source **out, hem_error *err);
 
 #endif

@@ -3,10 +3,10 @@
 #include <stdlib.h>
 
 hem_status hem__candidates_reserve(hem__candidates_scratch *s, size_t k, uint32_t refine, hem_error *err) {
-  size_t need, rows = s->capacity;
+  size_t need;
   if (!hem__mul(k, hem__max(refine, 1), &need)) return hem__fail(err, HEM_ENOMEM, "k is too large");
-  hem_status status = hem__grow(&s->keys, &s->capacity, need, sizeof *s->keys, "candidates", err);
-  return status ? status : hem__grow(&s->rows, &rows, s->capacity, sizeof *s->rows, "candidates", err);
+  hem_status status = hem__grow(&s->keys, &s->key_capacity, need, sizeof *s->keys, "candidates", err);
+  return status ? status : hem__grow(&s->rows, &s->row_capacity, need, sizeof *s->rows, "candidates", err);
 }
 
 void hem__candidates_clear(hem__candidates_scratch *s) {

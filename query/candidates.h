@@ -18,7 +18,7 @@ typedef struct hem__category {
 typedef struct hem__candidates_scratch {
   float *keys;
   int64_t *rows;
-  size_t capacity;
+  size_t key_capacity, row_capacity;
 } hem__candidates_scratch;
 
 /* Makes room for k candidates of any kind of category that needs `refine`. */

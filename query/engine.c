@@ -61,18 +61,21 @@ static hem_status load_category(hem_engine *engine, size_t number, hem_error *er
   return status;
 }
 
+static hem_status no_category(const hem__manifest *m, const char *name, hem_error *err) {
+  char list[256] = "";
+  for (size_t i = 0, at = 0; i < m->category_count && at < sizeof list; i++)
+    at += (size_t)snprintf(list + at, sizeof list - at, "%s%s", i ? ", " : "", m->categories[i].name);
+  return hem__fail(err, HEM_ENOTFOUND, "there is no category '%s'; there are: %s", name, list);
+}
+
 static hem_status find_category(const hem_engine *engine, const char *name, size_t *number, hem_error *err) {
   const hem__manifest *m = &engine->generation.manifest;
-  char list[256] = "";
-  for (size_t i = 0, at = 0; i < m->category_count; i++) {
-    if (!strcmp(m->categories[i].name, name)) {
-      *number = i;
-      return HEM_OK;
-    }
-    if (at < sizeof list)
-      at += (size_t)snprintf(list + at, sizeof list - at, "%s%s", i ? ", " : "", m->categories[i].name);
+  for (size_t i = 0; i < m->category_count; i++) {
+    if (strcmp(m->categories[i].name, name) != 0) continue;
+    *number = i;
+    return HEM_OK;
   }
-  return hem__fail(err, HEM_ENOTFOUND, "there is no category '%s'; there are: %s", name, list);
+  return no_category(m, name, err);
 }
 
 static hem_status load_categories(hem_engine *engine, const hem_engine_options *o, hem_error *err) {
@@ -81,7 +84,7 @@ static hem_status load_categories(hem_engine *engine, const hem_engine_options *
   engine->category_count = status ? 0 : m->category_count;
   for (size_t i = 0; i < engine->category_count; i++) engine->categories[i].shared.name = m->categories[i].name;
   for (size_t i = 0; i < o->category_count && !status; i++) {
-    size_t number;
+    size_t number = 0;
     status = find_category(engine, o->categories[i], &number, err);
     if (!status && !engine->categories[number].loaded) status = load_category(engine, number, err);
   }
@@ -118,6 +121,8 @@ hem_status hem_engine_open(const char *store, const hem_engine_options *options,
   hem_engine_options o;
   hem_engine *engine = NULL;
   hem_status status = hem__options_copy(&o, sizeof o, options, "hem_engine_options", err);
+  if (!status && (!store || (o.category_count && !o.categories)))
+    status = hem__fail(err, HEM_EINVAL, "hem_engine_open: name a store, and categories or none");
   if (!status) status = check_processor(err);
   if (!status) status = hem__alloc(1, sizeof *engine, "an engine", &engine, err);
   if (!status) status = hem__generation_open(store, &engine->generation, err);
@@ -222,7 +227,7 @@ static hem_status choose(search *q, hem_error *err) {
   const hem_engine *engine = s->engine;
   s->chosen_count = 0;
   for (size_t i = 0; i < q->o.category_count; i++) {
-    size_t number, j = 0;
+    size_t number = 0, j = 0;
     hem_status status = find_category(engine, q->o.categories[i], &number, err);
     if (status) return status;
     if (!engine->categories[number].loaded)
@@ -335,6 +340,7 @@ hem_status hem_search(hem_searcher *s, const float *vector, size_t dim, const he
   size_t found = 0;
   hem_status status = hem__options_copy(&q.o, sizeof q.o, options, "hem_search_options", err);
   if (status) return status;
+  if (q.o.category_count && !q.o.categories) return hem__fail(err, HEM_EINVAL, "category_count without categories");
   q.k = q.o.k ? q.o.k : K_DEFAULT;
   q.fetch = q.k + q.o.leave_out + 1; /* the last one sets the horizon */
   status = check_query(&q, vector, dim, err);

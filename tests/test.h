@@ -10,31 +10,31 @@
 #include "hemline.h"
 
 /* Fails with the library's own sentence. */
-#define ck_ok(call)                                                                     \
-  do {                                                                                  \
-    hem_error ck_err = {0};                                                             \
-    hem_error *err = &ck_err;                                                           \
-    hem_status ck_status = (call);                                                      \
+#define ck_ok(call)                                                                                      \
+  do {                                                                                                   \
+    hem_error ck_err = {0};                                                                              \
+    hem_error *err = &ck_err;                                                                            \
+    hem_status ck_status = (call);                                                                       \
     ck_assert_msg(ck_status == HEM_OK, "%s: %s: %s", #call, hem_status_name(ck_status), ck_err.message); \
   } while (0)
 
 /* The call fails with this code, and its message holds `words`. `call` uses `err`. */
-#define ck_fails(call, wanted, words)                                                   \
-  do {                                                                                  \
-    hem_error ck_err = {0};                                                             \
-    hem_error *err = &ck_err;                                                           \
-    hem_status ck_status = (call);                                                      \
-    ck_assert_msg(ck_status == (wanted), "%s: %s instead of %s: %s", #call, hem_status_name(ck_status), \
-                  hem_status_name(wanted), ck_err.message);                             \
+#define ck_fails(call, wanted, words)                                                                       \
+  do {                                                                                                      \
+    hem_error ck_err = {0};                                                                                 \
+    hem_error *err = &ck_err;                                                                               \
+    hem_status ck_status = (call);                                                                          \
+    ck_assert_msg(ck_status == (wanted), "%s: %s instead of %s: %s", #call, hem_status_name(ck_status),     \
+                  hem_status_name(wanted), ck_err.message);                                                 \
     ck_assert_msg(strstr(ck_err.message, words) != NULL, "message '%s' lacks '%s'", ck_err.message, words); \
   } while (0)
 
 int hem__run_tests(const char *name, const TTest *const *tests, size_t count);
 
-#define HEM_TESTS(name, ...)                                                            \
-  int main(void) {                                                                      \
-    const TTest *const tests[] = {__VA_ARGS__};                                         \
-    return hem__run_tests(name, tests, sizeof tests / sizeof *tests);                   \
+#define HEM_TESTS(name, ...)                                          \
+  int main(void) {                                                    \
+    const TTest *const tests[] = {__VA_ARGS__};                       \
+    return hem__run_tests(name, tests, sizeof tests / sizeof *tests); \
   }
 
 /* A fresh folder, removed when the program ends. Static storage until the next call's folder: copy it. */

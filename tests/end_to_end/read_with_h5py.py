@@ -136,7 +136,7 @@ class ReadWithH5py(support.Case):
             f.write(f"path\n{name}\nb.jpg\n")
         self.hemline("ingest", self.at("rejected.h5"), "--manifest", self.at("photos.tsv"), code=3)
         with h5py.File(self.at("rejected.h5"), "r") as file:
-            self.assertEqual(text(file["rejected"]["path"][()]), [name, "b.jpg"])
+            self.assertEqual(text(file["rejected"]["path"][()]), [self.at(name), self.at("b.jpg")])
             self.assertTrue(all(text(file["rejected"]["reason"][()])))
             self.assertEqual({len(c) for c in file["photos"].values()}, {0})
             self.assertEqual(len(next(iter(file["embeddings"].values()))), 0)

@@ -35,7 +35,7 @@ class Photos(support.Case):
         self.assertIn("--rejected", err)
         lines = self.hemline("info", self.catalog, "--rejected")[0].splitlines()
         rejected = dict(line.split("\t") for line in lines)
-        self.assertEqual(list(rejected), ["broken.png", "text.png", self.at("photos.tsv") + ":8"])
+        self.assertEqual(list(rejected), [self.at("broken.png"), self.at("text.png"), self.at("photos.tsv") + ":8"])
         self.assertTrue(all(rejected.values()))
         self.assertEqual([(r["path"], r["reason"]) for r in self.json("info", self.catalog, "--json")["rejected"]],
                          list(rejected.items()))
@@ -45,7 +45,7 @@ class Photos(support.Case):
             answer, = self.json("query", self.store, self.at(name), "-k", 2, "--json")
             self.assertEqual(answer["query"], self.at(name))
             self.assertEqual(answer["hits"][0]["item_id"], "Item " + name)
-            self.assertEqual(answer["hits"][0]["path"], name)
+            self.assertEqual(answer["hits"][0]["path"], self.at(name))
             self.assertLess(answer["hits"][0]["distance"], 1e-3)
 
     def test_photos_of_one_query_run_are_answered_in_order(self):

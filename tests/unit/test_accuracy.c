@@ -271,6 +271,18 @@ START_TEST(nothing_to_ask_is_an_error) {
 }
 END_TEST
 
+START_TEST(photos_without_labels_are_right_for_nobody) {
+  hem__made made = {.dim = 4};
+  for (size_t i = 0; i < 6; i++) hem__made_add(&made, (hem__photo){0}, (float[4]){(float)i, 1, 0, 0});
+  hem__catalog *catalog = open_made(&made);
+  hem__accuracy_options o = any;
+  hem__accuracy result;
+  ck_fails(hem__accuracy_measure(catalog, &o, &result, err), HEM_ENOTFOUND, "right photo");
+  hem__catalog_close(catalog);
+  hem__made_clear(&made);
+}
+END_TEST
+
 static bool stop(void *context, const char *stage, uint64_t done, uint64_t total, const char *unit) {
   (void)context, (void)stage, (void)unit;
   ck_assert(done <= total);
@@ -338,5 +350,6 @@ END_TEST
 HEM_TESTS("accuracy", customers_ask_for_their_item, customers_ask_for_a_label,
           without_customers_shop_photos_ask_for_the_others, where_no_item_has_two_photos_labels_are_asked_for,
           splits_are_kept_apart, shop_photos_of_one_split_ask_another, threads_do_not_change_the_result,
-          a_limit_asks_fewer_queries, nothing_to_ask_is_an_error, a_stop_is_obeyed, wilson_gives_the_known_intervals,
-          wilson_solves_its_equation, wilson_of_nothing_is_everything)
+          a_limit_asks_fewer_queries, nothing_to_ask_is_an_error, photos_without_labels_are_right_for_nobody,
+          a_stop_is_obeyed, wilson_gives_the_known_intervals, wilson_solves_its_equation,
+          wilson_of_nothing_is_everything)

@@ -148,7 +148,7 @@ START_TEST(left_overs_of_a_killed_writer_are_swept) {
   hem__publication p;
   ck_ok(hem__publication_open(store, &p, err));
   for (size_t i = 1; i < sizeof left / sizeof *left; i++) ck_assert_msg(!is_there(store, left[i]), "%s", left[i]);
-  ck_assert(!is_there(store, "generations/file"));
+  ck_assert(is_there(store, "generations/file")); /* not of our making */
   ck_assert(is_there(store, "generations/000001"));
   hem__publication_close(&p);
   check_current(store, "000001", "one");
@@ -208,6 +208,19 @@ START_TEST(a_damaged_current_is_refused_and_nothing_is_swept) {
   check_bad_current(store, good, size + 1);
   write_file(store, "CURRENT", good, size);
   check_current(store, "000001", "one");
+  free(path);
+  free(store);
+}
+END_TEST
+
+START_TEST(a_lost_current_is_not_taken_for_an_empty_store) {
+  char *store = new_store(), *path = hem__test_path(store, "CURRENT");
+  publish(store, "one", 2);
+  publish(store, "two", 2);
+  ck_assert_int_eq(unlink(path), 0);
+  hem__publication p;
+  ck_fails(hem__publication_open(store, &p, err), HEM_ECORRUPT, "CURRENT is missing");
+  ck_assert(is_there(store, "generations/000001") && is_there(store, "generations/000002"));
   free(path);
   free(store);
 }
@@ -279,5 +292,6 @@ END_TEST
 HEM_TESTS("generation", a_store_without_a_generation_says_how_to_make_one, what_is_published_is_current,
           nothing_is_seen_of_an_unfinished_generation, one_writer_at_a_time, older_generations_are_kept_as_asked,
           left_overs_of_a_killed_writer_are_swept, a_reader_keeps_what_it_mapped,
-          a_damaged_current_is_refused_and_nothing_is_swept, current_vouches_for_the_manifest,
-          the_manifest_vouches_for_the_files, indexing_over_a_damaged_current_says_what_to_do)
+          a_damaged_current_is_refused_and_nothing_is_swept, a_lost_current_is_not_taken_for_an_empty_store,
+          current_vouches_for_the_manifest, the_manifest_vouches_for_the_files,
+          indexing_over_a_damaged_current_says_what_to_do)

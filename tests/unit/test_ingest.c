@@ -256,9 +256,9 @@ START_TEST(rejected_photos_are_listed_and_tried_again) {
   hem__catalog *catalog = opened(path);
   const hem__photos *photos = hem__catalog_photos(catalog);
   ck_assert_uint_eq(photos->rejected_count, 3);
-  ck_assert_str_eq(photos->rejected[0].path, "late.png");
+  ck_assert_str_eq(photos->rejected[0].path, late);
   ck_assert_ptr_nonnull(strstr(photos->rejected[0].reason, "No such file"));
-  ck_assert_str_eq(photos->rejected[1].path, "bad.png");
+  ck_assert_str_eq(photos->rejected[1].path, bad);
   ck_assert_uint_gt(strlen(photos->rejected[1].reason), 10);
   ck_assert_ptr_nonnull(strstr(photos->rejected[2].path, "photos.tsv:5"));
   ck_assert_ptr_nonnull(strstr(photos->rejected[2].reason, "domain"));
@@ -270,9 +270,16 @@ START_TEST(rejected_photos_are_listed_and_tried_again) {
   catalog = opened(path);
   photos = hem__catalog_photos(catalog);
   ck_assert_uint_eq(photos->count, 3);
-  ck_assert_str_eq(photos->at[2].path, "late.png");
+  ck_assert_str_eq(photos->at[2].path, late);
   ck_assert_uint_eq(photos->rejected_count, 2);
-  ck_assert_str_eq(photos->rejected[0].path, "bad.png");
+  ck_assert_str_eq(photos->rejected[0].path, bad);
+  hem__catalog_close(catalog);
+
+  /* The line that nobody could read goes away; nothing is added, and yet its rejection goes too. */
+  hem__test_write(listing, "path\ngood.png\n", 14);
+  ingests(listing_options(path, listing), 0, 1, 0, 3);
+  catalog = opened(path);
+  ck_assert_uint_eq(hem__catalog_photos(catalog)->rejected_count, 1);
   hem__catalog_close(catalog);
   char *all[] = {listing, path, good, good2, late, bad};
   for (size_t i = 0; i < sizeof all / sizeof *all; i++) free(all[i]);
@@ -289,6 +296,75 @@ START_TEST(a_photo_listed_twice_is_kept_once) {
   free(listing);
   free(path);
   free(good);
+}
+END_TEST
+
+START_TEST(two_garments_of_one_picture_are_two_photos) {
+  static const char text[] =
+      "path\titem_id\tcategory\tbox\ngood.png\ttop\tupper\t0,0,40,15\ngood.png\tskirt\tskirt\t0,15,40,15\n";
+  const char *folder = hem__test_subfolder();
+  char *listing = hem__test_path(folder, "photos.tsv"), *path = hem__test_path(folder, "shop.h5");
+  char *good = hem__test_path(folder, "good.png");
+  if (!hem__test_png(good, 1, 40, 30)) return;
+  hem__test_write(listing, text, sizeof text - 1);
+  ingests(listing_options(path, listing), 2, 0, 0, 2);
+  ingests(listing_options(path, listing), 0, 2, 0, 2);
+  hem__catalog *catalog = opened(path);
+  ck_assert_str_eq(hem__catalog_photos(catalog)->at[1].category, "skirt");
+  ck_assert_int_eq(hem__catalog_photos(catalog)->at[1].box.y, 15);
+  hem__catalog_close(catalog);
+  free(listing);
+  free(path);
+  free(good);
+}
+END_TEST
+
+START_TEST(a_photo_that_is_there_as_something_else_is_rejected) {
+  static const char text[] = "path\titem_id\ngood.png\tone\ngood.png\ttwo\n";
+  const char *folder = hem__test_subfolder();
+  char *listing = hem__test_path(folder, "photos.tsv"), *path = hem__test_path(folder, "shop.h5");
+  char *good = hem__test_path(folder, "good.png");
+  if (!hem__test_png(good, 1, 40, 30)) return;
+  hem__test_write(listing, text, sizeof text - 1);
+  ingests(listing_options(path, listing), 1, 0, 1, 1);
+  hem__catalog *catalog = opened(path);
+  ck_assert_uint_eq(hem__catalog_photos(catalog)->rejected_count, 1);
+  ck_assert_ptr_nonnull(strstr(hem__catalog_photos(catalog)->rejected[0].path, "photos.tsv:3"));
+  ck_assert_ptr_nonnull(strstr(hem__catalog_photos(catalog)->rejected[0].reason, "another item"));
+  hem__catalog_close(catalog);
+  free(listing);
+  free(path);
+  free(good);
+}
+END_TEST
+
+START_TEST(a_catalogue_behind_a_link_is_the_one_that_grows) {
+  const char *folder = hem__test_subfolder();
+  char *real = hem__test_path(folder, "real.h5"), *link_path = hem__test_path(folder, "link.h5");
+  ingests(idx_options(real, idx_folder(20, 0)), 20, 0, 0, 20);
+  ck_assert_int_eq(symlink("real.h5", link_path), 0);
+  ingests(idx_options(link_path, idx_folder(0, 5)), 5, 0, 0, 25);
+  struct stat st;
+  ck_assert(lstat(link_path, &st) == 0 && S_ISLNK(st.st_mode));
+  hem__catalog *catalog = opened(real);
+  ck_assert_uint_eq(hem__catalog_photos(catalog)->count, 25);
+  hem__catalog_close(catalog);
+  free(real);
+  free(link_path);
+}
+END_TEST
+
+START_TEST(what_others_left_beside_a_catalogue_stays) {
+  const char *folder = hem__test_subfolder();
+  char *path = hem__test_path(folder, "shop.h5"), *beside = hem__test_path(folder, "shop.h5.segments");
+  ck_assert_int_eq(mkdir(beside, 0777), 0);
+  char *notes = hem__test_path(beside, "notes.txt");
+  hem__test_write(notes, "mine", 4);
+  ingests(idx_options(path, idx_folder(20, 0)), 20, 0, 0, 20);
+  ck_assert_int_eq(access(notes, F_OK), 0);
+  free(path);
+  free(beside);
+  free(notes);
 }
 END_TEST
 
@@ -398,5 +474,7 @@ HEM_TESTS("ingest", idx_photos_come_out_as_they_went_in, a_rerun_adds_nothing_an
           a_stopped_run_goes_on_to_the_same_bytes, a_run_that_is_stopped_often_arrives,
           an_append_that_is_stopped_leaves_the_catalogue, a_second_source_is_appended,
           rejected_photos_are_listed_and_tried_again, a_photo_listed_twice_is_kept_once,
+          two_garments_of_one_picture_are_two_photos, a_photo_that_is_there_as_something_else_is_rejected,
+          a_catalogue_behind_a_link_is_the_one_that_grows, what_others_left_beside_a_catalogue_stays,
           nothing_but_rejected_photos_is_a_catalogue_too, other_features_are_refused, calls_that_make_no_sense,
           a_second_writer_is_turned_away, a_damaged_catalogue_is_not_added_to)
