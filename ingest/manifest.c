@@ -140,6 +140,8 @@ static const char *parse_row(manifest_source *s, hem__photo *photo, size_t size)
   }
   if (rest) return "the line has more columns than the header";
   if (!*f[PATH]) return "the path is empty";
+  if (strlen(f[PATH]) + (*f[PATH] == '/' ? 0 : strlen(s->folder) + 1) > HEM__TEXT_MAX)
+    return "the path is longer than 4,096 bytes";
   if (*f[DOMAIN] && !parse_name(f[DOMAIN], hem__domain_names, HEM__DOMAINS, &photo->domain))
     return "the domain is neither shop nor consumer";
   if (*f[SPLIT] && !parse_name(f[SPLIT], hem__split_names, HEM__SPLITS, &photo->split))

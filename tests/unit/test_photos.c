@@ -152,17 +152,5 @@ START_TEST(reasons_are_cleaned_and_cut) {
 }
 END_TEST
 
-START_TEST(names_of_domains_and_splits) {
-  ck_assert_str_eq(hem__domain_name(HEM__SHOP), "shop");
-  ck_assert_str_eq(hem__domain_name(HEM__CONSUMER), "consumer");
-  ck_assert_str_eq(hem__split_name(HEM__NO_SPLIT), "none");
-  ck_assert_str_eq(hem__split_name(HEM__TRAIN), "train");
-  ck_assert_str_eq(hem__split_name(HEM__VALIDATION), "validation");
-  ck_assert_str_eq(hem__split_name(HEM__TEST), "test");
-  ck_assert_str_eq(hem__split_name(200), "none");
-}
-END_TEST
-
 HEM_TESTS("photos", utf8_is_taken, what_is_not_utf8_is_refused, each_column_is_named_when_it_is_wrong,
-          an_overlong_name_is_refused, photos_keep_copies_of_all_they_were_given, reasons_are_cleaned_and_cut,
-          names_of_domains_and_splits)
+          an_overlong_name_is_refused, photos_keep_copies_of_all_they_were_given, reasons_are_cleaned_and_cut)
