@@ -20,7 +20,7 @@ typedef struct hem__photo {
   const char *item_id;  /* the product it shows */
   const char *category; /* what it is searched within */
   const char *label;    /* a finer class, or "" */
-  const char *path;     /* names the photo in its source; unique in a catalogue */
+  const char *path;     /* the photo in its source; path and box together are unique in a catalogue */
   uint8_t domain, split;
   hem__box box;           /* the garment; all zero: the whole photo */
   uint32_t width, height; /* of the photo */
