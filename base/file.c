@@ -38,8 +38,8 @@ static hem_status read_fully(int fd, uint8_t *bytes, size_t size, const char *pa
 }
 
 hem_status hem__file_read(const char *path, uint8_t **bytes, size_t *size, hem_error *err) {
-  struct stat st;
-  int fd;
+  struct stat st = {0};
+  int fd = -1;
   uint8_t *read = NULL;
   hem_status status = open_regular(path, &fd, &st, err);
   if (status) return status;
@@ -57,8 +57,8 @@ hem_status hem__file_read(const char *path, uint8_t **bytes, size_t *size, hem_e
 
 hem_status hem__map_open(const char *path, hem__map *map, hem_error *err) {
   void *at = NULL;
-  struct stat st;
-  int fd;
+  struct stat st = {0};
+  int fd = -1;
   hem_status status = open_regular(path, &fd, &st, err);
   if (status) return status;
   if (st.st_size > 0) {

@@ -151,16 +151,16 @@ static hem_status ask(hem_searcher *searcher, const hem_engine *engine, const qu
 
 /* ---- questions ---- */
 
-typedef struct session {
+typedef struct asking {
   query_arguments *a;
   hem_engine *engine;
   hem_searcher *searcher;
   hem_engine_info info;
   json_t *answers;
   bool rejected; /* a photo could not be read */
-} session;
+} asking;
 
-static hem_status ask_row(session *s, hem_error *err) {
+static hem_status ask_row(asking *s, hem_error *err) {
   hem__catalog *catalog = NULL;
   size_t space;
   const char *path = s->a->catalog ? s->a->catalog : s->info.catalog;
@@ -187,7 +187,7 @@ exit:
   return status;
 }
 
-static hem_status ask_vector(session *s, hem_error *err) {
+static hem_status ask_vector(asking *s, hem_error *err) {
   float *values = NULL;
   FILE *file = !strcmp(s->a->vector, "-") ? stdin : fopen(s->a->vector, "rb");
   if (!file) return hem__fail_errno(err, "cannot open %s", s->a->vector);
@@ -208,7 +208,7 @@ static hem_status ask_vector(session *s, hem_error *err) {
 }
 
 /* A photo that cannot be read is named, and the others are answered. */
-static hem_status ask_photos(session *s, hem_error *err) {
+static hem_status ask_photos(asking *s, hem_error *err) {
   hem_embedder *embedder = NULL;
   float *vector = NULL;
   hem_status status = hem_embedder_new(s->info.features, &embedder, err);
@@ -238,7 +238,7 @@ int cli_query(int argc, char **argv) {
                                    .args_doc = "STORE PHOTO...\nSTORE --row N\nSTORE --vector FILE",
                                    .doc = doc};
   static query_arguments a = {.search = {.size = sizeof a.search}};
-  session s = {.a = &a};
+  asking s = {.a = &a};
   hem_error err;
   argp_parse(&argp, argc, argv, 0, NULL, &a);
   a.search.categories = a.categories;

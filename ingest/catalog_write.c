@@ -200,16 +200,16 @@ typedef struct sealing {
  * Copying into the page cache and hashing are what sealing costs, and HDF5 would do the first on one core, under
  * its lock. A contiguous dataset is plain bytes at a known place, so the bytes are written there directly. */
 
+enum { PORTION = 32 }; /* blocks between two reports of progress */
+
 typedef struct filling {
   const sealing *s;
   size_t space, first; /* first block of this portion */
   int fd;
   uint64_t offset;      /* of the dataset in the file */
   hem__sha256 **hashes; /* by worker */
-  int *errors;          /* by block of the portion: errno, or 0 */
+  int errors[PORTION];  /* by block of the portion: errno, or 0 */
 } filling;
-
-enum { PORTION = 32 }; /* blocks between two reports of progress */
 
 static int write_fully(int fd, const uint8_t *bytes, size_t count, uint64_t offset) {
   while (count) {
@@ -225,7 +225,7 @@ static int write_fully(int fd, const uint8_t *bytes, size_t count, uint64_t offs
 
 /* One block: the piece of each part that lies in it is hashed and written. */
 static void fill_block(void *context, size_t i, size_t worker) {
-  const filling *f = context;
+  filling *f = context;
   const hem__catalog_content *content = f->s->content;
   size_t block = f->first + i, from = block * HEM__BLOCK_BYTES, to = from + HEM__BLOCK_BYTES, start = 0;
   for (size_t p = 0; p < content->part_count && !f->errors[i]; p++) {
@@ -243,18 +243,16 @@ static void fill_block(void *context, size_t i, size_t worker) {
 }
 
 static hem_status fill_portions(filling *f, size_t threads, hem_error *err) {
-  int errors[PORTION];
   const sealing *s = f->s;
   size_t blocks = s->digests[f->space].count;
   hem_status status = HEM_OK;
-  f->errors = errors;
   for (f->first = 0; f->first < blocks && !status; f->first += PORTION) {
     size_t count = hem__min(PORTION, blocks - f->first);
-    memset(errors, 0, sizeof errors);
+    memset(f->errors, 0, sizeof f->errors);
     status = hem__parallel_for(count, threads, fill_block, f, err);
     for (size_t i = 0; i < count && !status; i++) {
-      errno = errors[i];
-      if (errors[i]) status = hem__fail_errno(err, "cannot write vectors to %s", s->path);
+      errno = f->errors[i];
+      if (f->errors[i]) status = hem__fail_errno(err, "cannot write vectors to %s", s->path);
     }
     if (!status)
       status = hem__progress_report(&s->content->progress, "seal", s->rows * (f->first + count) / blocks, s->rows,
