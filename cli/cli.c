@@ -114,6 +114,11 @@ unsigned long cli_number(struct argp_state *state, const char *text, const char 
   return value;
 }
 
+void cli_take(struct argp_state *state, const char **name, const char *text, const char *what) {
+  if (*name) argp_error(state, "one %s, please: '%s' is too many", what, text);
+  *name = text;
+}
+
 bool cli_is_folder(const char *path) {
   struct stat st;
   return stat(path, &st) == 0 && S_ISDIR(st.st_mode);

@@ -34,6 +34,8 @@ void cli_progress_end(void);
 const char *cli_count(uint64_t n);
 /* A whole number of an option, or argp's usage error. */
 unsigned long cli_number(struct argp_state *state, const char *text, const char *option, unsigned long limit);
+/* The one name that a command takes; a second one is argp's usage error. */
+void cli_take(struct argp_state *state, const char **name, const char *text, const char *what);
 /* A store is a folder; a catalogue is not. */
 bool cli_is_folder(const char *path);
 /* hem__catalog_open, for the catalogue that a store remembers: when it is gone, says how to name its new place. */

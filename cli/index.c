@@ -91,8 +91,7 @@ static error_t parse(int key, char *text, struct argp_state *state) {
       if (!o->keep) argp_error(state, "--keep wants at least 1");
       break;
     case ARGP_KEY_ARG:
-      if (o->catalog) argp_error(state, "one catalogue, please: '%s' is too many", text);
-      o->catalog = text;
+      cli_take(state, &o->catalog, text, "catalogue");
       break;
     case ARGP_KEY_END:
       if (!o->catalog) argp_error(state, "name the CATALOG to index");

@@ -27,8 +27,7 @@ static error_t parse(int key, char *text, struct argp_state *state) {
       a->quiet = true;
       break;
     case ARGP_KEY_ARG:
-      if (a->path) argp_error(state, "one catalogue or store, please: '%s' is too many", text);
-      a->path = text;
+      cli_take(state, &a->path, text, "catalogue or store");
       break;
     case ARGP_KEY_END:
       if (!a->path) argp_error(state, "name a CATALOG or a STORE");

@@ -50,8 +50,7 @@ static error_t parse(int key, char *text, struct argp_state *state) {
       a->features[o->feature_count++] = text;
       break;
     case ARGP_KEY_ARG:
-      if (o->catalog) argp_error(state, "one catalogue, please: '%s' is too many", text);
-      o->catalog = text;
+      cli_take(state, &o->catalog, text, "catalogue");
       break;
     case ARGP_KEY_END:
       if (!o->catalog) argp_error(state, "name the CATALOG to ingest into");

@@ -311,7 +311,9 @@ START_TEST(a_header_too_large_is_refused_unread) {
   g_free(wide.at);
   bytes big = encode(flat_vips(10001, 10001, black, 1, VIPS_INTERPRETATION_B_W), ".png[compression=1]");
   refuse(big.at, big.size, HEM_EINVAL, "megapixels");
-  refuse(big.at, 64, HEM_EINVAL, "megapixels"); /* the pixels are not even there */
+  /* The pixels are not even there. From libvips 8.16 on, libpng misses them before the size is asked for. */
+  bool misses = vips_version(0) > 8 || vips_version(1) >= 16;
+  refuse(big.at, 64, misses ? HEM_ECORRUPT : HEM_EINVAL, misses ? "stranger" : "megapixels");
   g_free(big.at);
 }
 END_TEST
