@@ -49,6 +49,17 @@ static hem_status list_segments(const hem__segments *s, size_t **numbers, size_t
   return status;
 }
 
+/* The photos of all that is open. */
+static hem_status list_added(const hem__segments *s, hem__known *added, hem_error *err) {
+  hem_status status = HEM_OK;
+  for (size_t c = 0; c < s->count && !status; c++) {
+    const hem__photos *photos = hem__catalog_photos(s->open[c]);
+    for (size_t i = 0; i < photos->count && !status; i++)
+      status = hem__known_meet(added, &photos->at[i], &(hem__meeting){0}, err);
+  }
+  return status;
+}
+
 /* A killed run may have folded its segments in and not removed them. Folding takes all or nothing, so one
  * photo tells for its whole segment. */
 static bool is_folded(const hem__catalog *segment, const hem__known *in_catalog) {
@@ -86,11 +97,7 @@ hem_status hem__segments_open(const char *catalog, hem__segments *out, hem_error
   if (!status) status = hem__print(&left_over, err, "%s.tmp", catalog);
   if (!status) unlink(left_over);
   if (!status && hem__path_exists(catalog)) status = add_open(&s, catalog, err);
-  if (!status && s.count) {
-    const hem__photos *photos = hem__catalog_photos(s.open[0]);
-    for (size_t i = 0; i < photos->count && !status; i++)
-      status = hem__known_meet(&in_catalog, &photos->at[i], &(hem__meeting){0}, err);
-  }
+  if (!status) status = list_added(&s, &in_catalog, err);
   if (!status) status = open_segments(&s, &in_catalog, err);
   hem__known_clear(&in_catalog);
   free(left_over);
@@ -127,16 +134,6 @@ static bool is_mended(const hem__fold *fold, const char *path) {
   size_t length = fold->listing ? strlen(fold->listing) : 0;
   return length && strncmp(path, fold->listing, length) == 0 && path[length] == ':' &&
          hem__set_find(fold->rejected_now, path) == SIZE_MAX;
-}
-
-static hem_status list_added(const hem__segments *s, hem__known *added, hem_error *err) {
-  hem_status status = HEM_OK;
-  for (size_t c = 0; c < s->count && !status; c++) {
-    const hem__photos *photos = hem__catalog_photos(s->open[c]);
-    for (size_t i = 0; i < photos->count && !status; i++)
-      status = hem__known_meet(added, &photos->at[i], &(hem__meeting){0}, err);
-  }
-  return status;
 }
 
 /* Every photo that was rejected and has not been added since: once, in first-seen order, latest reason. */

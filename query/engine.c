@@ -290,7 +290,7 @@ static size_t fill_hits(search *q) {
   hem_searcher *s = q->s;
   hem__choice choice = {.k = q->k,
                         .photos = q->o.photos,
-                        .horizon = q->all ? INFINITY : q->horizon,
+                        .horizon = q->horizon,
                         .leave_out = q->o.leave_out,
                         .leave_out_row = q->o.leave_out_row};
   size_t found = hem__ranking_choose(&s->ranking, &choice);
