@@ -49,6 +49,23 @@ typedef struct ingest {
 
 /* ---- opening ---- */
 
+static int by_space(const void *a, const void *b) {
+  return strcmp(hem__extractor_space(*(hem__extractor *const *)a), hem__extractor_space(*(hem__extractor *const *)b));
+}
+
+static hem_status describe_space(const hem__extractor *x, hem__space *space, hem_error *err) {
+  *space = (hem__space){.name = hem__extractor_space(x),
+                        .features = hem__extractor_features(x),
+                        .recipe = hem__extractor_recipe(x),
+                        .hash = hem__extractor_hash(x),
+                        .dim = hem__extractor_dim(x)};
+  const hem__block *blocks = hem__extractor_blocks(x, &space->block_count);
+  if (space->block_count > HEM__BLOCKS_MAX)
+    return hem__fail(err, HEM_EINVAL, "a space has at most %d features: %s", HEM__BLOCKS_MAX, space->features);
+  memcpy(space->blocks, blocks, space->block_count * sizeof *blocks);
+  return HEM_OK;
+}
+
 static hem_status open_spaces(ingest *in, hem_error *err) {
   static const char *const usual[] = {"hog,color,ccv,harris"};
   const char *const *features = in->options.feature_count ? in->options.features : usual;
@@ -56,34 +73,16 @@ static hem_status open_spaces(ingest *in, hem_error *err) {
   if (!features) return hem__fail(err, HEM_EINVAL, "feature_count is %zu and features is NULL", count);
   if (count > HEM__SPACES_MAX)
     return hem__fail(err, HEM_EINVAL, "%zu embedding spaces are more than %d", count, HEM__SPACES_MAX);
-  for (size_t i = 0; i < count; i++) {
-    hem_status status = hem__extractor_new(features[i], &in->extractors[i], err);
-    if (status) return status;
-    in->space_count = i + 1;
-    const hem__extractor *x = in->extractors[i];
-    hem__space *space = &in->spaces[i];
-    *space = (hem__space){.name = hem__extractor_space(x),
-                          .features = hem__extractor_features(x),
-                          .recipe = hem__extractor_recipe(x),
-                          .hash = hem__extractor_hash(x),
-                          .dim = hem__extractor_dim(x)};
-    const hem__block *blocks = hem__extractor_blocks(x, &space->block_count);
-    if (space->block_count > HEM__BLOCKS_MAX)
-      return hem__fail(err, HEM_EINVAL, "a space has at most %d features: %s", HEM__BLOCKS_MAX, space->features);
-    memcpy(space->blocks, blocks, space->block_count * sizeof *blocks);
-    for (size_t j = 0; j < i; j++)
-      if (!strcmp(in->spaces[j].name, space->name))
-        return hem__fail(err, HEM_EINVAL, "features '%s' are asked for twice", space->features);
+  hem_status status = HEM_OK;
+  for (; in->space_count < count && !status; in->space_count += !status)
+    status = hem__extractor_new(features[in->space_count], &in->extractors[in->space_count], err);
+  qsort(in->extractors, in->space_count, sizeof in->extractors[0], by_space);
+  for (size_t i = 0; i < in->space_count && !status; i++) {
+    status = describe_space(in->extractors[i], &in->spaces[i], err);
+    if (!status && i && !strcmp(in->spaces[i - 1].name, in->spaces[i].name))
+      status = hem__fail(err, HEM_EINVAL, "features '%s' are asked for twice", in->spaces[i].features);
   }
-  return HEM_OK;
-}
-
-static int by_name(const void *a, const void *b) {
-  return strcmp(((const hem__space *)a)->name, ((const hem__space *)b)->name);
-}
-
-static int extractor_by_name(const void *a, const void *b) {
-  return strcmp(hem__extractor_space(*(hem__extractor *const *)a), hem__extractor_space(*(hem__extractor *const *)b));
+  return status;
 }
 
 /* A catalogue lists its spaces by name; so does a run, so that space i is the same one everywhere. */
@@ -300,10 +299,7 @@ static hem_status seal_start(ingest *in, batch *b, hem_error *err) {
 
 static hem_status open_all(ingest *in, hem_error *err) {
   hem_status status = open_spaces(in, err);
-  if (status) return status;
-  qsort(in->spaces, in->space_count, sizeof *in->spaces, by_name);
-  qsort(in->extractors, in->space_count, sizeof *in->extractors, extractor_by_name);
-  status = open_source(in, err);
+  if (!status) status = open_source(in, err);
   if (!status) status = open_catalog(in, err);
   if (!status) status = open_batches(in, err);
   if (!status) status = open_scratch(in, err);
