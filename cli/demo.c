@@ -112,7 +112,7 @@ static hem_status picture(const demo *d, uint64_t row, hem__image *out, hem_erro
   const hem__photo *kept = &hem__catalog_photos(d->catalog)->at[row];
   hem__photo read = {0};
   if (row >= d->photos->count) return hem__fail(err, HEM_ENOTFOUND, "%s is not among the photos", kept->path);
-  hem_status status = d->photos->read(d->photos, row, &read, out, err);
+  hem_status status = d->photos->read(d->photos, &(hem__listed){.number = row}, NULL, &read, out, err);
   if (!status && !hem__digest_equal(&read.source, &kept->source)) {
     hem__image_clear(out);
     status =

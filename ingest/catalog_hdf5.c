@@ -45,6 +45,14 @@ const hem__column hem__photo_columns[] = {
     {.name = "width", .kind = HEM__U32, .offset = offsetof(hem__photo, width)},
     {.name = "height", .kind = HEM__U32, .offset = offsetof(hem__photo, height)},
     {.name = "source_sha256", .kind = HEM__DIGEST, .offset = offsetof(hem__photo, source)},
+    {.name = "source_bytes", .kind = HEM__U64, .offset = offsetof(hem__photo, bytes), .since = 2},
+    {.name = "source_mtime_ns", .kind = HEM__I64, .offset = offsetof(hem__photo, mtime_ns), .since = 2},
+    {.name = "box_unit",
+     .kind = HEM__ENUM,
+     .offset = offsetof(hem__photo, box.unit),
+     .names = hem__box_unit_names,
+     .name_count = HEM__BOX_UNITS,
+     .since = 2},
 };
 const hem__column hem__rejection_columns[] = {
     {.name = "path", .kind = HEM__TEXT, .offset = offsetof(hem__rejection, path)},
@@ -53,8 +61,27 @@ const hem__column hem__rejection_columns[] = {
 const size_t hem__photo_column_count = sizeof hem__photo_columns / sizeof *hem__photo_columns;
 const size_t hem__rejection_column_count = sizeof hem__rejection_columns / sizeof *hem__rejection_columns;
 
+/* By kind; texts have the width of their column. */
+hid_t hem__column_type(const hem__column *column) {
+  switch (column->kind) {
+    case HEM__TEXT:
+      return H5T_C_S1;
+    case HEM__U32:
+      return H5T_STD_U32LE;
+    case HEM__U64:
+      return H5T_STD_U64LE;
+    case HEM__I64:
+      return H5T_STD_I64LE;
+    case HEM__BOX:
+      return H5T_STD_I32LE;
+    default:
+      return H5T_STD_U8LE;
+  }
+}
+
 size_t hem__column_size(const hem__column *column, size_t width) {
-  static const size_t sizes[] = {[HEM__ENUM] = 1, [HEM__U32] = 4, [HEM__BOX] = 16, [HEM__DIGEST] = 32};
+  static const size_t sizes[] = {
+      [HEM__ENUM] = 1, [HEM__U32] = 4, [HEM__U64] = 8, [HEM__I64] = 8, [HEM__BOX] = 16, [HEM__DIGEST] = 32};
   return column->kind == HEM__TEXT ? width : sizes[column->kind];
 }
 

@@ -18,7 +18,15 @@ void hem__hdf5_leave(void);
 /* "<path>: HDF5 could not <what> (<its innermost reason>)". */
 hem_status hem__hdf5_fail(hem_error *err, hem_status code, const char *what, const char *path);
 
-typedef enum hem__column_kind { HEM__TEXT, HEM__ENUM, HEM__U32, HEM__BOX, HEM__DIGEST } hem__column_kind;
+typedef enum hem__column_kind {
+  HEM__TEXT,
+  HEM__ENUM,
+  HEM__U32,
+  HEM__U64,
+  HEM__I64,
+  HEM__BOX,
+  HEM__DIGEST
+} hem__column_kind;
 
 typedef struct hem__column {
   const char *name;
@@ -26,12 +34,15 @@ typedef struct hem__column {
   size_t offset;            /* in the row's struct */
   const char *const *names; /* ENUM: by value */
   size_t name_count;
+  uint32_t since; /* the format that brought it: files of an older one read as zeros. 0: always there */
 } hem__column;
 
 /* Of hem__photo and of hem__rejection. */
 extern const hem__column hem__photo_columns[], hem__rejection_columns[];
 extern const size_t hem__photo_column_count, hem__rejection_column_count;
 
+/* HDF5's own type of one element (of a text: of one character); not to be closed. */
+hid_t hem__column_type(const hem__column *column);
 /* Bytes of one value in a file; `width`: of the widest text. */
 size_t hem__column_size(const hem__column *column, size_t width);
 /* Elements of one value: 1, or the second dimension. */

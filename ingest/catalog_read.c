@@ -208,7 +208,7 @@ static bool has_type(const hem__column *c, hid_t type) {
     return H5Tget_class(type) == H5T_STRING && H5Tis_variable_str(type) == 0 && H5Tget_size(type) > 0 &&
            H5Tget_size(type) <= HEM__TEXT_MAX;
   if (c->kind == HEM__ENUM) return H5Tget_class(type) == H5T_ENUM && H5Tget_size(type) == 1;
-  return H5Tequal(type, c->kind == HEM__U32 ? H5T_STD_U32LE : c->kind == HEM__BOX ? H5T_STD_I32LE : H5T_STD_U8LE) > 0;
+  return H5Tequal(type, hem__column_type(c)) > 0;
 }
 
 static hem_status read_column(hem__catalog *catalog, hid_t group, const hem__column *c, void *out, size_t stride,
@@ -258,7 +258,8 @@ static hem_status read_photos(hem__catalog *catalog, hid_t file, hem_error *err)
   if (!status) status = hem__alloc(photos->count, sizeof *photos->at, "photos", &photos->at, err);
   photos->capacity = photos->count;
   for (size_t i = 0; i < hem__photo_column_count && !status; i++)
-    status = read_column(catalog, group, &hem__photo_columns[i], photos->at, sizeof *photos->at, photos->count, err);
+    if (hem__photo_columns[i].since <= catalog->seal.format)
+      status = read_column(catalog, group, &hem__photo_columns[i], photos->at, sizeof *photos->at, photos->count, err);
   H5Gclose(group);
   return status;
 }

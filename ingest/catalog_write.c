@@ -13,10 +13,7 @@ enum { DEFLATE_LEVEL = 4, PAGE = 4096 };
 
 /* The HDF5 type of one element, to be closed. */
 static hid_t value_type(const hem__column *c, size_t width) {
-  hid_t type = H5Tcopy(c->kind == HEM__TEXT  ? H5T_C_S1
-                       : c->kind == HEM__U32 ? H5T_STD_U32LE
-                       : c->kind == HEM__BOX ? H5T_STD_I32LE
-                                             : H5T_STD_U8LE);
+  hid_t type = H5Tcopy(hem__column_type(c));
   if (c->kind == HEM__TEXT) {
     H5Tset_size(type, width);
     H5Tset_strpad(type, H5T_STR_NULLPAD);

@@ -31,6 +31,7 @@ typedef struct half {
   hem__split split;
   char images_name[48];
   idx_file images, labels;
+  hem__photo stamp; /* size and time of the file of images */
 } half;
 
 typedef struct idx_source {
@@ -140,6 +141,7 @@ static hem_status read_half(const char *folder, half *h, bool *found, hem_error 
   if (status || !images) goto exit;
   status = find_file(folder, h->prefix, "labels-idx1-ubyte", labels_name, sizeof labels_name, &labels, err);
   if (!status && !labels) status = hem__fail(err, HEM_ENOTFOUND, "%s has no labels beside it", images);
+  if (!status) status = hem__look_at(images, &h->stamp, err);
   if (!status) status = read_file(images, MAGIC_IMAGES, &h->images, err);
   if (!status) status = read_file(labels, MAGIC_LABELS, &h->labels, err);
   if (!status && h->images.count != h->labels.count)
@@ -174,19 +176,37 @@ static hem_status idx_next(hem__source *source, hem__listed *out, bool *more, he
   return status;
 }
 
-static hem_status idx_read(const hem__source *source, size_t number, hem__photo *photo, hem__image *out,
-                           hem_error *err) {
-  const idx_source *s = (const idx_source *)source;
-  const half *h = s->halves;
-  while (number >= h->images.count) number -= h++->images.count;
+static void idx_forget(hem__source *source) { hem__arena_clear(&((idx_source *)source)->names); }
+
+/* The half that a listed photo is in; *number becomes its place there. */
+static const half *half_of(const hem__source *source, size_t *number) {
+  const half *h = ((const idx_source *)source)->halves;
+  while (*number >= h->images.count) *number -= h++->images.count;
+  return h;
+}
+
+static hem_status idx_look(const hem__source *source, const hem__listed *listed, hem__photo *photo, hem_error *err) {
+  size_t number = listed->number;
+  const half *h = half_of(source, &number);
+  (void)err;
+  photo->bytes = h->stamp.bytes;
+  photo->mtime_ns = h->stamp.mtime_ns;
+  return HEM_OK;
+}
+
+static hem_status idx_read(const hem__source *source, const hem__listed *listed, const hem__digest *unless,
+                           hem__photo *photo, hem__image *out, hem_error *err) {
+  size_t number = listed->number;
+  const half *h = half_of(source, &number);
   size_t pixels = h->images.rows * h->images.columns;
   const uint8_t *grey = h->images.bytes + number * pixels;
+  photo->source = hem__sha256_of(grey, pixels);
+  if (unless && hem__digest_equal(unless, &photo->source)) return HEM_OK;
   hem_status status = hem__image_new(h->images.columns, h->images.rows, out, err);
   if (status) return status;
   for (size_t i = 0; i < pixels; i++) memset(out->at + 3 * i, grey[i], 3);
   photo->width = (uint32_t)h->images.columns;
   photo->height = (uint32_t)h->images.rows;
-  photo->source = hem__sha256_of(grey, pixels);
   return HEM_OK;
 }
 
@@ -207,7 +227,8 @@ hem_status hem__source_idx(const char *folder, hem__source **out, hem_error *err
   idx_source *s = NULL;
   hem_status status = hem__alloc(1, sizeof *s, "a source", &s, err);
   if (status) return status;
-  s->source = (hem__source){.next = idx_next, .read = idx_read, .close = idx_close};
+  s->source =
+      (hem__source){.next = idx_next, .forget = idx_forget, .look = idx_look, .read = idx_read, .close = idx_close};
   for (size_t i = 0; i < 2 && !status; i++) {
     bool found;
     half *h = &s->halves[s->half_count];

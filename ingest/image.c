@@ -31,7 +31,17 @@ void hem__image_clear(hem__image *image) {
   *image = (hem__image){0};
 }
 
+/* Millionths of the photo's sides, as pixels: the edges are rounded, so that neighbours stay neighbours. */
+static hem__box box_in_pixels(const hem__image *photo, hem__box box) {
+  if (box.unit != HEM__MILLIONTHS) return box;
+  int64_t width = (int64_t)photo->width, height = (int64_t)photo->height, half = 500000, all = 1000000;
+  int64_t left = (box.x * width + half) / all, right = (((int64_t)box.x + box.width) * width + half) / all;
+  int64_t top = (box.y * height + half) / all, bottom = (((int64_t)box.y + box.height) * height + half) / all;
+  return (hem__box){(int32_t)left, (int32_t)top, (int32_t)(right - left), (int32_t)(bottom - top), HEM__PIXELS};
+}
+
 hem_status hem__image_crop(const hem__image *photo, hem__box box, hem__image *out, hem_error *err) {
+  box = box_in_pixels(photo, box);
   int64_t width = (int64_t)photo->width, height = (int64_t)photo->height;
   bool whole = !box.x && !box.y && !box.width && !box.height;
   int64_t left = box.x > 0 ? box.x : 0, top = box.y > 0 ? box.y : 0;

@@ -11,9 +11,11 @@ typedef struct hem__image {
   size_t width, height;
 } hem__image;
 
-/* Part of a photo in pixels; all zero: the whole photo. */
+/* Part of a photo; all zero: the whole photo. */
+enum { HEM__PIXELS = 0, HEM__MILLIONTHS = 1, HEM__BOX_UNITS = 2 };
 typedef struct hem__box {
   int32_t x, y, width, height;
+  uint8_t unit; /* MILLIONTHS: of the photo's width and height, once it is upright */
 } hem__box;
 
 /* An image of `width` x `height` with undefined content. Errors: EINVAL (a side is 0 or over 65,535), ENOMEM. */

@@ -170,7 +170,8 @@ static void embed_one(void *context, size_t i, size_t worker) {
     hem__fail(err, HEM_ECORRUPT, "%s", listed->reason);
     return;
   }
-  hem_status status = in->source->read(in->source, listed->number, &listed->photo, &image, err);
+  hem_status status = in->source->look(in->source, listed, &listed->photo, err);
+  if (!status) status = in->source->read(in->source, listed, NULL, &listed->photo, &image, err);
   for (size_t s = 0; s < in->space_count && !status; s++)
     status = hem__extract(in->extractors[s], in->scratch[worker * in->space_count + s], &image,
                           e->b->vectors[s] + i * in->spaces[s].dim, err);

@@ -25,12 +25,6 @@ typedef struct manifest_source {
   hem__arena strings;
   char *text; /* the line being read */
   const char *field_at[MEANINGS];
-  /* What `read` needs of each listed photo, by number. */
-  struct listed {
-    const char *path;
-    hem__box box;
-  } * listed;
-  size_t listed_count, listed_capacity;
 } manifest_source;
 
 /* ---- lines and fields ---- */
@@ -112,7 +106,7 @@ static bool parse_box(const char *text, hem__box *out) {
     if (end == text || values[i] < 0 || values[i] > INT32_MAX || *end != (i < 3 ? ',' : '\0')) return false;
     text = end + 1;
   }
-  *out = (hem__box){(int32_t)values[0], (int32_t)values[1], (int32_t)values[2], (int32_t)values[3]};
+  *out = (hem__box){(int32_t)values[0], (int32_t)values[1], (int32_t)values[2], (int32_t)values[3], HEM__PIXELS};
   return values[2] > 0 && values[3] > 0;
 }
 
@@ -167,7 +161,7 @@ static hem_status manifest_next(hem__source *source, hem__listed *out, bool *mor
   manifest_source *s = (manifest_source *)source;
   size_t size;
   if (!(*more = next_line(s, &size))) return HEM_OK;
-  hem__listed row = {.number = s->listed_count};
+  hem__listed row = {0};
   const char *wrong = parse_row(s, &row.photo, size);
   const char **f = s->field_at;
   char where[PATH_MAX + 64];
@@ -185,49 +179,17 @@ static hem_status manifest_next(hem__source *source, hem__listed *out, bool *mor
   if (!status) status = keep(s, *f[ITEM_ID] ? f[ITEM_ID] : row.photo.path, &row.photo.item_id, err);
   if (!status) status = keep(s, *f[CATEGORY] ? f[CATEGORY] : "all", &row.photo.category, err);
   if (!status) status = keep(s, f[LABEL], &row.photo.label, err);
-  if (!status)
-    status = hem__grow(&s->listed, &s->listed_capacity, s->listed_count + 1, sizeof *s->listed, "a listing", err);
-  if (status) return status;
-  s->listed[s->listed_count++] = (struct listed){.path = row.photo.path, .box = row.photo.box};
-  *out = row;
-  return HEM_OK;
-}
-
-static hem_status read_photo(const struct listed *l, hem__photo *photo, hem__image *out, hem_error *err) {
-  uint8_t *bytes = NULL;
-  size_t size = 0;
-  hem__image whole = {0};
-  hem_status status = hem__file_read(l->path, &bytes, &size, err);
-  if (!status) status = hem__image_decode(bytes, size, l->path, &whole, err);
-  if (status) goto exit;
-  photo->width = (uint32_t)whole.width;
-  photo->height = (uint32_t)whole.height;
-  photo->source = hem__sha256_of(bytes, size);
-  if (l->box.width) {
-    status = hem__image_crop(&whole, l->box, out, err);
-  } else {
-    *out = whole;
-    whole = (hem__image){0};
-  }
-exit:
-  hem__image_clear(&whole);
-  free(bytes);
+  if (!status) *out = row;
   return status;
 }
 
-/* `listed` grows only in `next`, which never runs beside `read`: see ingest.c. */
-static hem_status manifest_read(const hem__source *source, size_t number, hem__photo *photo, hem__image *out,
-                                hem_error *err) {
-  const manifest_source *s = (const manifest_source *)source;
-  return read_photo(&s->listed[number], photo, out, err);
-}
+static void manifest_forget(hem__source *source) { hem__arena_clear(&((manifest_source *)source)->strings); }
 
 static void manifest_close(hem__source *source) {
   manifest_source *s = (manifest_source *)source;
   if (!s) return;
   free(s->bytes);
   hem__arena_clear(&s->strings);
-  free(s->listed);
   free(s->text);
   free(s->folder);
   free(s->path);
@@ -252,7 +214,11 @@ hem_status hem__source_manifest(const char *path, hem__source **out, hem_error *
   manifest_source *s = NULL;
   hem_status status = hem__alloc(1, sizeof *s, "a source", &s, err);
   if (status) return status;
-  s->source = (hem__source){.next = manifest_next, .read = manifest_read, .close = manifest_close};
+  s->source = (hem__source){.next = manifest_next,
+                            .forget = manifest_forget,
+                            .look = hem__photo_file_look,
+                            .read = hem__photo_file_read,
+                            .close = manifest_close};
   s->separator = ends_with(path, ".csv") ? ',' : '\t';
   status = hem__strdup(path, &s->path, err);
   s->source.listing = s->path;

@@ -5,6 +5,7 @@
 
 const char *const hem__domain_names[HEM__DOMAINS] = {"shop", "consumer"};
 const char *const hem__split_names[HEM__SPLITS] = {"none", "train", "validation", "test"};
+const char *const hem__box_unit_names[HEM__BOX_UNITS] = {"pixels", "millionths"};
 
 static hem_status check_text(const char *column, const char *text, bool may_be_empty, hem_error *err) {
   size_t length = strlen(text);

@@ -13,8 +13,9 @@ typedef enum hem__domain { HEM__SHOP = 0, HEM__CONSUMER = 1 } hem__domain;
 typedef enum hem__split { HEM__NO_SPLIT = 0, HEM__TRAIN = 1, HEM__VALIDATION = 2, HEM__TEST = 3 } hem__split;
 
 enum { HEM__DOMAINS = 2, HEM__SPLITS = 4 };
-extern const char *const hem__domain_names[HEM__DOMAINS]; /* "shop", "consumer" */
-extern const char *const hem__split_names[HEM__SPLITS];   /* "none", "train", "validation", "test" */
+extern const char *const hem__domain_names[HEM__DOMAINS];     /* "shop", "consumer" */
+extern const char *const hem__split_names[HEM__SPLITS];       /* "none", "train", "validation", "test" */
+extern const char *const hem__box_unit_names[HEM__BOX_UNITS]; /* "pixels", "millionths" */
 
 typedef struct hem__photo {
   const char *item_id;  /* the product it shows */
@@ -25,6 +26,8 @@ typedef struct hem__photo {
   hem__box box;           /* the garment; all zero: the whole photo */
   uint32_t width, height; /* of the photo */
   hem__digest source;     /* SHA-256 of the photo's bytes as they were read */
+  uint64_t bytes;         /* of the file it was read from, and ... */
+  int64_t mtime_ns;       /* ... when that file last changed, since 1970; both 0: not known */
 } hem__photo;
 
 typedef struct hem__rejection {

@@ -8,7 +8,7 @@
 static const char greeting[80] = "Hemline catalogue: an HDF5 file. Open it with hemline, h5py, MATLAB or R.\n";
 
 enum {
-  FORMAT = 1,
+  FORMAT = 2,
   AT_FORMAT = 80,
   AT_COUNT = 84,
   AT_SIZE = 88,
@@ -66,9 +66,9 @@ static hem_status check_block(const hem__map *file, const char *path, hem_error 
   if (!hem__digest_equal(&found, &wanted))
     return hem__fail(err, HEM_ECORRUPT, "%s is damaged: the checksum of its seal is wrong", path);
   uint32_t format = get32(file->at + AT_FORMAT);
-  if (format != FORMAT)
-    return hem__fail(err, HEM_EVERSION, "%s has format %u and this Hemline reads format %d: use a newer Hemline", path,
-                     format, FORMAT);
+  if (format < 1 || format > FORMAT)
+    return hem__fail(err, HEM_EVERSION, "%s has format %u and this Hemline reads formats 1 to %d: use a newer Hemline",
+                     path, format, FORMAT);
   return HEM_OK;
 }
 
@@ -79,7 +79,7 @@ hem_status hem__seal_check(const hem__map *file, const char *path, hem__seal *ou
   if (size != file->size)
     return hem__fail(err, HEM_ECORRUPT, "%s has %zu bytes and was sealed with %llu: it was cut off or added to", path,
                      file->size, (unsigned long long)size);
-  hem__seal seal = {.extent_count = get32(file->at + AT_COUNT)};
+  hem__seal seal = {.extent_count = get32(file->at + AT_COUNT), .format = get32(file->at + AT_FORMAT)};
   if (seal.extent_count > HEM__SEAL_EXTENTS)
     return hem__fail(err, HEM_ECORRUPT, "%s is damaged: its seal lists %zu extents", path, seal.extent_count);
   for (size_t i = 0; i < seal.extent_count; i++) {

@@ -6,7 +6,7 @@
  *
  * Layout (little-endian):
  *      0  80 bytes  text: "Hemline catalogue ...", zero-padded
- *     80  u32       format, 1            84  u32  number of extents, at most 64
+ *     80  u32       format, 1 or 2       84  u32  number of extents, at most 64
  *     88  u64       size of the file     96  32 bytes  SHA-256 of [4096, size) without the extents
  *    128  extents   {u64 offset, u64 bytes} each, in order, not overlapping
  *   4064  32 bytes  SHA-256 of [0, 4064)
@@ -27,6 +27,7 @@ typedef struct hem__extent {
 typedef struct hem__seal {
   hem__extent extents[HEM__SEAL_EXTENTS];
   size_t extent_count;
+  uint32_t format; /* 2; 1: of Hemline 0.1, without source_bytes, source_mtime_ns, box_unit and segments_folded */
 } hem__seal;
 
 /* Checks the whole seal of a mapped file. `path` is for messages.

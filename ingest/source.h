@@ -1,4 +1,5 @@
-/* Where photos come from. A source lists photos one after another, and reads any listed one from any thread. */
+/* Where photos come from. A source lists photos one after another, and reads any listed one from any thread.
+ * A new source is one file with these functions. */
 #ifndef HEM_INGEST_SOURCE_H
 #define HEM_INGEST_SOURCE_H
 
@@ -6,10 +7,10 @@
 
 typedef struct hem__source hem__source;
 
-/* One photo of a listing. Strings live as long as the source; width, height and hash come with reading. */
+/* One photo of a listing. Strings live until `forget`; width, height and hash come with reading. */
 typedef struct hem__listed {
   hem__photo photo;
-  size_t number;      /* the source's own: what `read` wants */
+  size_t number;      /* the source's own */
   size_t line;        /* of the listing; 0: there is none */
   const char *reason; /* not NULL: the listing itself rejects this photo, photo.path says which */
 } hem__listed;
@@ -17,10 +18,21 @@ typedef struct hem__listed {
 struct hem__source {
   /* The next photo; *more is false behind the last one. One thread. */
   hem_status (*next)(hem__source *source, hem__listed *out, bool *more, hem_error *err);
-  /* Decodes a listed photo (cropped to its box) and fills in width, height and hash. Any thread. */
-  hem_status (*read)(const hem__source *source, size_t number, hem__photo *photo, hem__image *out, hem_error *err);
+  /* The strings of the photos listed so far are needed no more: a listing of any length takes the same memory. */
+  void (*forget)(hem__source *source);
+  /* Size and time of last change of the file that holds the photo, into photo->bytes and photo->mtime_ns, without
+   * reading it. Any thread. */
+  hem_status (*look)(const hem__source *source, const hem__listed *listed, hem__photo *photo, hem_error *err);
+  /* Decodes a photo (cropped to its box) and fills in width, height and hash. Where the hash turns out to be *unless
+   * (NULL: none), nothing is decoded and `out` stays empty. Any thread. NULL where the source has vectors. */
+  hem_status (*read)(const hem__source *source, const hem__listed *listed, const hem__digest *unless, hem__photo *photo,
+                     hem__image *out, hem_error *err);
+  /* A source of ready-made vectors: copies `dim` floats and fills in the hash. Any thread. NULL where it has photos. */
+  hem_status (*read_vector)(const hem__source *source, const hem__listed *listed, hem__photo *photo, float *out,
+                            hem_error *err);
   void (*close)(hem__source *source);
-  uint64_t count;      /* photos it will list; 0: not known beforehand */
+  size_t dim;          /* of ready-made vectors; 0: the source has photos */
+  uint64_t count;      /* photos it will list, about; 0: not known beforehand */
   const char *listing; /* photos it rejects itself are named "<listing>:<line>"; NULL: it rejects none */
 };
 
@@ -33,5 +45,15 @@ hem_status hem__source_idx(const char *folder, hem__source **out, hem_error *err
  * item_id, category, domain, split, label, box as "x,y,width,height" in pixels. Relative paths start at the
  * listing's folder and are kept from the root on. Errors: ENOTFOUND, ECORRUPT (no header, no path column), ENOMEM. */
 hem_status hem__source_manifest(const char *path, hem__source **out, hem_error *err);
+
+/* ---- what sources of photo files share (photo_file.c) ---- */
+
+/* `look` and `read` of a photo in a file of its own, listed->photo.path, and its box. */
+hem_status hem__photo_file_look(const hem__source *source, const hem__listed *listed, hem__photo *photo,
+                                hem_error *err);
+hem_status hem__photo_file_read(const hem__source *source, const hem__listed *listed, const hem__digest *unless,
+                                hem__photo *photo, hem__image *out, hem_error *err);
+/* `look` at a file that holds many. */
+hem_status hem__look_at(const char *path, hem__photo *photo, hem_error *err);
 
 #endif

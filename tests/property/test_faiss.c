@@ -113,7 +113,7 @@ static void add_pixels(hem__made *made, hem__source *source, uint8_t domain, siz
     ck_ok(source->next(source, &listed, &more, err));
     if (!more) break;
     if (listed.photo.domain != domain) continue;
-    ck_ok(source->read(source, listed.number, &listed.photo, &image, err));
+    ck_ok(source->read(source, &listed, NULL, &listed.photo, &image, err));
     float v[784];
     for (size_t j = 0; j < 784; j++) v[j] = (float)image.at[3 * j] / 255;
     hem__image_clear(&image);

@@ -42,7 +42,7 @@ hem__photo hem__test_photo(size_t row) {
                       .path = path,
                       .domain = (uint8_t)(row % 2),
                       .split = (uint8_t)(row / 2 % 4),
-                      .box = row % 5 ? (hem__box){n, n + 1, n + 2, n + 3} : (hem__box){0},
+                      .box = row % 5 ? (hem__box){n, n + 1, n + 2, n + 3, HEM__PIXELS} : (hem__box){0},
                       .width = (uint32_t)(row + 100),
                       .height = (uint32_t)(4000000000U - row),
                       .source = hem__sha256_of(path, strlen(path))};

@@ -28,7 +28,7 @@ static void check_photo(const hem__source *source, const hem__listed *listed, co
   hem__photo photo = listed->photo;
   hem__image image = {0};
   hem__test_pixels(prefix, number, grey);
-  ck_ok(source->read(source, listed->number, &photo, &image, err));
+  ck_ok(source->read(source, listed, NULL, &photo, &image, err));
   ck_assert(image.width == 28 && image.height == 28 && photo.width == 28 && photo.height == 28);
   for (size_t i = 0; i < HEM__TEST_PIXELS; i++)
     for (size_t c = 0; c < 3; c++) wrong |= image.at[3 * i + c] ^ grey[i];

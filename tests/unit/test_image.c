@@ -38,13 +38,13 @@ static void cut(const hem__image *photo, hem__box box, size_t x, size_t y, size_
 START_TEST(boxes_are_cut_at_the_edges) {
   hem__image photo = synthetic(20, 10, 0), out = {0};
   cut(&photo, (hem__box){0}, 0, 0, 20, 10);
-  cut(&photo, (hem__box){3, 2, 5, 4}, 3, 2, 5, 4);
-  cut(&photo, (hem__box){-3, -2, 5, 4}, 0, 0, 2, 2);
-  cut(&photo, (hem__box){18, 9, INT32_MAX, INT32_MAX}, 18, 9, 2, 1);
-  ck_fails(hem__image_crop(&photo, (hem__box){20, 0, 5, 5}, &out, err), HEM_EINVAL, "leaves nothing");
-  ck_fails(hem__image_crop(&photo, (hem__box){4, 4, 0, 5}, &out, err), HEM_EINVAL, "leaves nothing");
-  ck_fails(hem__image_crop(&photo, (hem__box){4, 4, -9, 5}, &out, err), HEM_EINVAL, "leaves nothing");
-  ck_fails(hem__image_crop(&photo, (hem__box){INT32_MIN, 0, INT32_MIN, 5}, &out, err), HEM_EINVAL, "leaves nothing");
+  cut(&photo, (hem__box){3, 2, 5, 4, HEM__PIXELS}, 3, 2, 5, 4);
+  cut(&photo, (hem__box){-3, -2, 5, 4, HEM__PIXELS}, 0, 0, 2, 2);
+  cut(&photo, (hem__box){18, 9, INT32_MAX, INT32_MAX, HEM__PIXELS}, 18, 9, 2, 1);
+  ck_fails(hem__image_crop(&photo, (hem__box){20, 0, 5, 5, HEM__PIXELS}, &out, err), HEM_EINVAL, "leaves nothing");
+  ck_fails(hem__image_crop(&photo, (hem__box){4, 4, 0, 5, HEM__PIXELS}, &out, err), HEM_EINVAL, "leaves nothing");
+  ck_fails(hem__image_crop(&photo, (hem__box){4, 4, -9, 5, HEM__PIXELS}, &out, err), HEM_EINVAL, "leaves nothing");
+  ck_fails(hem__image_crop(&photo, (hem__box){INT32_MIN, 0, INT32_MIN, 5, HEM__PIXELS}, &out, err), HEM_EINVAL, "leaves nothing");
   hem__image_clear(&photo);
 }
 END_TEST

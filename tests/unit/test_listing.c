@@ -237,7 +237,7 @@ static void reads(hem__source *s, size_t width, size_t height, size_t crop_width
   hem__photo photo = row.photo;
   hem__image image = {0};
   ck_assert_ptr_null(row.reason);
-  ck_ok(s->read(s, row.number, &photo, &image, err));
+  ck_ok(s->read(s, &row, NULL, &photo, &image, err));
   ck_assert(photo.width == width && photo.height == height);
   ck_assert(image.width == crop_width && image.height == crop_height);
   hem__image_clear(&image);
@@ -259,7 +259,7 @@ START_TEST(paths_start_at_the_listing_and_boxes_crop) {
   for (size_t i = 0; i < 3; i++) {
     hem__listed row = next(s);
     hem__image image = {0};
-    ck_fails(s->read(s, row.number, &row.photo, &image, err), wanted[i], i == 1 ? "" : row.photo.path);
+    ck_fails(s->read(s, &row, NULL, &row.photo, &image, err), wanted[i], i == 1 ? "" : row.photo.path);
     ck_assert_ptr_null(image.at);
   }
   ends(s);

@@ -105,7 +105,7 @@ START_TEST(photos_keep_copies_of_all_they_were_given) {
     hem__photo photo = {.item_id = item, .category = category, .label = i % 2 ? "odd" : "", .path = path};
     photo.domain = (uint8_t)(i % 2);
     photo.split = (uint8_t)(i % 4);
-    photo.box = (hem__box){i, i + 1, i + 2, i + 3};
+    photo.box = (hem__box){i, i + 1, i + 2, i + 3, HEM__PIXELS};
     photo.width = (uint32_t)i;
     photo.source = hem__sha256_of(path, strlen(path));
     ck_ok(hem__photos_add(&photos, &photo, err));

@@ -1,0 +1,49 @@
+/* A photo in a file of its own: what the listings, folders and layouts that name such files share. */
+#include <stdlib.h>
+#include <sys/stat.h>
+
+#include "base/file.h"
+#include "ingest/source.h"
+
+hem_status hem__look_at(const char *path, hem__photo *photo, hem_error *err) {
+  struct stat st;
+  if (stat(path, &st) != 0) return hem__fail_errno(err, "cannot open %s", path);
+  photo->bytes = (uint64_t)st.st_size;
+  photo->mtime_ns = (int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec;
+  return HEM_OK;
+}
+
+hem_status hem__photo_file_look(const hem__source *source, const hem__listed *listed, hem__photo *photo,
+                                hem_error *err) {
+  (void)source;
+  return hem__look_at(listed->photo.path, photo, err);
+}
+
+static hem_status decode(const uint8_t *bytes, size_t size, const hem__listed *listed, hem__photo *photo,
+                         hem__image *out, hem_error *err) {
+  hem__image whole = {0};
+  hem_status status = hem__image_decode(bytes, size, listed->photo.path, &whole, err);
+  if (status) return status;
+  photo->width = (uint32_t)whole.width;
+  photo->height = (uint32_t)whole.height;
+  if (!listed->photo.box.width) {
+    *out = whole;
+    return HEM_OK;
+  }
+  status = hem__image_crop(&whole, listed->photo.box, out, err);
+  hem__image_clear(&whole);
+  return status;
+}
+
+hem_status hem__photo_file_read(const hem__source *source, const hem__listed *listed, const hem__digest *unless,
+                                hem__photo *photo, hem__image *out, hem_error *err) {
+  uint8_t *bytes = NULL;
+  size_t size = 0;
+  (void)source;
+  hem_status status = hem__file_read(listed->photo.path, &bytes, &size, err);
+  if (status) return status;
+  photo->source = hem__sha256_of(bytes, size);
+  if (!unless || !hem__digest_equal(unless, &photo->source)) status = decode(bytes, size, listed, photo, out, err);
+  free(bytes);
+  return status;
+}

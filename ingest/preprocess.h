@@ -1,0 +1,63 @@
+/* From a decoded photo to the numbers a network wants: size, mean, scale, channel order, layout. A preprocessing is a
+ * line of text, so that it can be printed, stored with an embedding space, hashed and overridden:
+ *
+ *   fit=shorter resize=256 crop=224 filter=bilinear scale=255 mean=0.485,0.456,0.406 std=0.229,0.224,0.225 order=rgb
+ * layout=nchw
+ *
+ *   fit=shorter    the shorter side becomes `resize`, then the centre `crop` x `crop` is cut (torchvision's Resize,
+ * CenterCrop) fit=stretch    the whole photo becomes `crop` x `crop` fit=letterbox  the longer side becomes `crop`,
+ * centred on a square of the colour `pad` fit=central    the middle `central` of each side becomes `crop` x `crop`
+ * (TensorFlow-Slim)
+ *
+ * A value v of 0..255 becomes (v / scale - mean) / std, channel by channel. */
+#ifndef HEM_INGEST_PREPROCESS_H
+#define HEM_INGEST_PREPROCESS_H
+
+#include "ingest/resample.h"
+
+typedef enum hem__fit { HEM__SHORTER, HEM__STRETCH, HEM__LETTERBOX, HEM__CENTRAL, HEM__FITS } hem__fit;
+
+typedef struct hem__preprocess {
+  hem__fit fit;
+  hem__filter filter;
+  size_t resize, crop; /* pixels; resize: SHORTER only */
+  double central;      /* CENTRAL: 0 < central <= 1 */
+  uint8_t pad[3];      /* LETTERBOX: red, green, blue */
+  double scale;
+  double mean[3], std[3]; /* of red, green, blue, whatever the order */
+  bool bgr, nhwc;
+} hem__preprocess;
+
+enum { HEM__PREPROCESS_TEXT = 512 };
+
+/* Reads "key=value" pairs, separated by blanks, over what *io holds; keys that are not named stay. *io is unchanged on
+ * failure. Errors: EINVAL (unknown or repeated key, a value that makes no sense: names it and lists what there is). */
+hem_status hem__preprocess_parse(const char *text, hem__preprocess *io, hem_error *err);
+/* The canonical text: every key that matters to this fit, always in the same order and form; parsing it gives the same
+ * again. */
+void hem__preprocess_text(const hem__preprocess *preprocess, char text[HEM__PREPROCESS_TEXT]);
+
+/* Floats of the tensor: 3 x crop x crop. */
+size_t hem__preprocess_size(const hem__preprocess *preprocess);
+/* Writes the tensor. Any thread. Errors: EINVAL (a photo that cannot be stretched so), ENOMEM. */
+hem_status hem__preprocess_apply(const hem__preprocess *preprocess, const hem__image *photo, float *tensor,
+                                 hem_error *err);
+
+/* ---- presets: known networks ---- */
+
+typedef struct hem__preset {
+  const char *name;       /* "resnet50" */
+  const char *preprocess; /* as its authors do it */
+  const char *source;     /* who says so */
+  size_t dim;             /* of the feature */
+  int fully_connected; /* the feature enters this fully connected layer, counted from the end: 1 is the last. 2 for VGG:
+                          "third to last layer" of the reference work */
+} hem__preset;
+
+/* NULL-terminated by name: vgg16, vgg19, inception_v3, resnet50, mobilenet_v2, and mobilenet_tf (TensorFlow-Slim's
+ * MobileNets). */
+extern const hem__preset hem__presets[];
+/* Errors: EINVAL, lists them. */
+hem_status hem__preset_find(const char *name, const hem__preset **out, hem_error *err);
+
+#endif
