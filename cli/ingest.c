@@ -72,8 +72,9 @@ int cli_ingest(int argc, char **argv) {
   a.options.progress = cli_progress(a.quiet);
   if (hem_ingest(&a.options, &result, &err)) return cli_fail(&err);
   cli_progress_end();
-  fprintf(stderr, "%s: %s photos (%s added, %s already there, %s rejected)\n", a.options.catalog,
-          cli_count(result.rows), cli_count(result.added), cli_count(result.skipped), cli_count(result.rejected));
+  fprintf(stderr, "%s: %s photos (%s added, %s replaced, %s already there, %s rejected)\n", a.options.catalog,
+          cli_count(result.rows), cli_count(result.added), cli_count(result.replaced), cli_count(result.skipped),
+          cli_count(result.rejected));
   if (result.rejected) fprintf(stderr, "why photos were rejected: hemline info %s --rejected\n", a.options.catalog);
   return result.rejected ? EXIT_REJECTED : EXIT_DONE;
 }

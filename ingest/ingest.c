@@ -195,7 +195,6 @@ static void embed_one(void *context, size_t i, size_t worker) {
   const embedding *e = context;
   i += e->first;
   slot *s = &e->b->slots[i];
-  s->error = (hem_error){0};
   if (s->listed.reason) {
     hem__fail(&s->error, HEM_ECORRUPT, "%s", s->listed.reason);
     return;
@@ -247,7 +246,7 @@ static hem_status take(ingest *in, batch *b, const hem__listed *next, hem_error 
   slot *s = &b->slots[b->count];
   hem__meeting meeting = HEM__NEW;
   hem_status status = HEM_OK;
-  s->listed = *next;
+  *s = (slot){.listed = *next};
   if (!next->reason) status = hem__known_meet(&in->known, &next->photo, &meeting, &s->as, err);
   if (!status && meeting == HEM__CONFLICT) status = reject_conflict(in, &s->listed, err);
   s->there = meeting == HEM__THERE;
