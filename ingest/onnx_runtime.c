@@ -22,7 +22,7 @@ size_t hem__session_dim(const hem__session *session) {
   (void)session;
   return 0;
 }
-hem_status hem__run_new(hem__session *session, hem__run **out, hem_error *err) {
+hem_status hem__run_new(const hem__session *session, hem__run **out, hem_error *err) {
   (void)session, (void)out;
   return fail_missing(err);
 }
@@ -250,7 +250,7 @@ size_t hem__session_dim(const hem__session *session) { return session->dim; }
 
 /* ---- runs ---- */
 
-hem_status hem__run_new(hem__session *session, hem__run **out, hem_error *err) {
+hem_status hem__run_new(const hem__session *session, hem__run **out, hem_error *err) {
   hem__run *r = NULL;
   hem_status status = hem__alloc(1, sizeof *r, "a network's tensors", &r, err);
   if (status) return status;

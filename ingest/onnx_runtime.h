@@ -29,7 +29,7 @@ hem_status hem__session_open(const hem__session_config *config, hem__session **o
 void hem__session_close(hem__session *session);
 size_t hem__session_dim(const hem__session *session); /* values of the output */
 
-hem_status hem__run_new(hem__session *session, hem__run **out, hem_error *err);
+hem_status hem__run_new(const hem__session *session, hem__run **out, hem_error *err);
 void hem__run_free(hem__run *run);
 /* Where the image is to be written before hem__run_go. */
 float *hem__run_input(hem__run *run);
