@@ -3,6 +3,7 @@
 
 #include "base/file.h"
 #include "ingest/extract.h"
+#include "ingest/vectors.h"
 
 struct hem_embedder {
   hem__extractor *extractor;
@@ -13,7 +14,8 @@ hem_status hem_embedder_new(const char *features, hem_embedder **embedder, hem_e
   if (!features || !embedder)
     return hem__fail(err, HEM_EINVAL, "hem_embedder_new: features and embedder must not be NULL");
   hem_embedder *made = NULL;
-  hem_status status = hem__alloc(1, sizeof *made, "an embedder", &made, err);
+  hem_status status = hem__ready_made_refuse(features, err);
+  if (!status) status = hem__alloc(1, sizeof *made, "an embedder", &made, err);
   if (!status) status = hem__extractor_new(features, &made->extractor, err);
   if (!status) status = hem__extractor_scratch_new(made->extractor, &made->scratch, err);
   if (status) goto failed;

@@ -118,8 +118,17 @@ static hem_status open_catalog(ingest *in, hem_error *err) {
 
 static hem_status open_source(ingest *in, hem_error *err) {
   const hem_ingest_options *o = &in->options;
-  if (!o->idx == !o->manifest) return hem__fail(err, HEM_EINVAL, "name one source of photos: idx or manifest");
-  return o->idx ? hem__source_idx(o->idx, &in->source, err) : hem__source_manifest(o->manifest, &in->source, err);
+  hem__usual usual = {0};
+  bool listed = o->manifest && !o->vectors; /* with vectors, a manifest says what they are */
+  hem_status status = hem__usual_parse(o->domain, o->split, &usual, err);
+  if (status) return status;
+  if ((o->idx != NULL) + listed + (o->folder != NULL) + (o->deepfashion != NULL) + (o->vectors != NULL) != 1)
+    return hem__fail(err, HEM_EINVAL, "name one source of photos: idx, manifest, folder, deepfashion or vectors");
+  if (o->idx) return hem__source_idx(o->idx, &in->source, err);
+  if (o->folder) return hem__source_folder(o->folder, usual, &in->source, err);
+  if (o->deepfashion) return hem__source_deepfashion(o->deepfashion, o->whole_photos, &in->source, err);
+  if (o->vectors) return hem__source_vectors(o->vectors, o->manifest, usual, &in->source, err);
+  return hem__source_manifest(o->manifest, &in->source, err);
 }
 
 static hem_status open_batches(ingest *in, hem_error *err) {
