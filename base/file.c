@@ -55,6 +55,27 @@ hem_status hem__file_read(const char *path, uint8_t **bytes, size_t *size, hem_e
   return HEM_OK;
 }
 
+hem_status hem__file_open(const char *path, int *fd, uint64_t *size, hem_error *err) {
+  struct stat st = {0};
+  int opened = -1;
+  hem_status status = open_regular(path, &opened, &st, err);
+  if (status) return status;
+  *fd = opened;
+  *size = (uint64_t)st.st_size;
+  return HEM_OK;
+}
+
+hem_status hem__file_read_at(int fd, void *out, size_t count, uint64_t offset, const char *path, hem_error *err) {
+  for (size_t done = 0; done < count;) {
+    ssize_t got = pread(fd, (uint8_t *)out + done, count - done, (off_t)(offset + done));
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) return hem__fail_errno(err, "cannot read %s", path);
+    if (got == 0) return hem__fail(err, HEM_EIO, "%s shrank while it was read", path);
+    done += (size_t)got;
+  }
+  return HEM_OK;
+}
+
 hem_status hem__map_open(const char *path, hem__map *map, hem_error *err) {
   void *at = NULL;
   struct stat st = {0};

@@ -21,6 +21,13 @@ void hem__map_close(hem__map *map);
  * *bytes is freed with free(). Errors: as hem__map_open, ENOMEM. */
 hem_status hem__file_read(const char *path, uint8_t **bytes, size_t *size, hem_error *err);
 
+/* Opens a regular file to be read bit by bit with hem__file_read_at; *fd is closed with close(). Errors: as
+ * hem__map_open. */
+hem_status hem__file_open(const char *path, int *fd, uint64_t *size, hem_error *err);
+/* Exactly `count` bytes from `offset` on. Any thread. Errors: EIO, also where the file ends before that; `path` is only
+ * for messages. */
+hem_status hem__file_read_at(int fd, void *out, size_t count, uint64_t offset, const char *path, hem_error *err);
+
 bool hem__path_exists(const char *path);
 
 /* ---- publishing ---- */

@@ -1,7 +1,18 @@
 /* hemline ingest: photos into a catalogue. */
 #include "cli/networks.h"
 
-enum { OPT_IDX = 256, OPT_MANIFEST, OPT_THREADS };
+enum {
+  OPT_IDX = 256,
+  OPT_MANIFEST,
+  OPT_THREADS,
+  OPT_FOLDER,
+  OPT_DEEPFASHION,
+  OPT_WHOLE_PHOTOS,
+  OPT_VECTORS,
+  OPT_SPACE,
+  OPT_DOMAIN,
+  OPT_SPLIT
+};
 enum { SPACES_MAX = 32 };
 
 typedef struct ingest_arguments {
@@ -15,7 +26,22 @@ static const char doc[] =
     "Embed photos and keep them in CATALOG, an HDF5 file. Photos that are in it already are skipped, so the same "
     "command resumes an interrupted run.\v"
     "A manifest is a TSV or CSV file with a header. Columns, in any order: path (required), item_id, category, "
-    "domain (shop or consumer), split (train, validation, test), label, box (x,y,width,height in pixels).\n\n"
+    "domain (shop or consumer), split (train, validation, test), label, box (x,y,width,height: in pixels, or in parts "
+    "of "
+    "the photo where there is a decimal point and nothing above 1, as in 0.1,0.2,0.5,0.5).\n\n"
+    "A folder holds DIR/CATEGORY/PHOTO or DIR/CATEGORY/ITEM/PHOTO. Above the categories there may be folders named "
+    "shop "
+    "or consumer, and train, validation (val) or test. A photo outside of an ITEM folder is an item of its own, named "
+    "like its file; names of items are one for all categories. Hidden files, and those that do not end like a photo "
+    "(.jpg, .png, ...), are passed over.\n\n"
+    "DeepFashion is read as it was published: Img/img or img, Eval/list_eval_partition.txt and "
+    "Anno/list_bbox_consumer2shop.txt, to whose boxes photos are cropped. DRESSES/Skirt is the category skirt, the "
+    "rest "
+    "of DRESSES dress, TOPS upper, TROUSERS lower; other folders go by clothes_type.\n\n"
+    "Vectors are rows of float values: .npy, .fvecs, .bvecs, or HDF5, of which FILE.h5:/GROUP/NAME names a dataset; "
+    "where there are datasets train and test, they are the shop and its customers. With --manifest, its row i "
+    "describes "
+    "vector i.\n\n"
     "Features: hog, color, hue, ccv, harris, pixels. Each --features makes one embedding space; several names joined "
     "by commas are normalised and concatenated. Default: hog,color,ccv,harris. Each --cnn makes one more, of a "
     "network; "
@@ -23,16 +49,37 @@ static const char doc[] =
     "Examples:\n"
     "  hemline ingest shop.h5 --manifest photos.tsv\n"
     "  hemline ingest shop.h5 --manifest photos.tsv --cnn resnet50.onnx --preset resnet50\n"
+    "  hemline ingest shop.h5 --folder photos/ --split test\n"
+    "  hemline ingest sift.h5 --vectors sift_base.fvecs --space sift\n"
     "  hemline ingest fm.h5 --idx /usr/share/datasets/fashion-mnist --features pixels";
 
 static const struct argp_option options[] = {
     {"manifest", OPT_MANIFEST, "FILE", 0, "Photos listed in a TSV or CSV file", 0},
     {"idx", OPT_IDX, "FOLDER", 0, "Photos in Fashion-MNIST's own files", 0},
+    {"folder", OPT_FOLDER, "DIR", 0, "Photos in a folder for each category", 0},
+    {"deepfashion", OPT_DEEPFASHION, "ROOT", 0, "Photos of DeepFashion's Consumer-to-Shop benchmark", 0},
+    {"vectors", OPT_VECTORS, "FILE", 0, "Ready-made vectors instead of photos", 0},
+    {"space", OPT_SPACE, "NAME", 0, "Name of the space of ready-made vectors (default: vectors)", 0},
+    {"domain", OPT_DOMAIN, "NAME", 0, "shop or consumer, where a folder or vectors do not say it (default: shop)", 0},
+    {"split", OPT_SPLIT, "NAME", 0, "train, validation, test or none, likewise (default: none)", 0},
+    {"whole-photos", OPT_WHOLE_PHOTOS, NULL, 0, "Do not crop to DeepFashion's boxes", 0},
     {"features", 'f', "NAMES", 0, "Features of one embedding space; may be repeated", 0},
     CLI_NETWORK_OPTIONS,
     {"threads", OPT_THREADS, "N", 0, "Threads (default: one for each core)", 0},
     {"quiet", 'q', NULL, 0, "No progress", 0},
     {0}};
+
+/* One source; and no option that it would not heed. */
+static void check_source(const hem_ingest_options *o, struct argp_state *state) {
+  bool listed = o->manifest && !o->vectors;
+  if (listed + (o->idx != NULL) + (o->folder != NULL) + (o->deepfashion != NULL) + (o->vectors != NULL) != 1)
+    argp_error(state, "name one source: --manifest, --folder, --deepfashion, --vectors or --idx");
+  if (o->whole_photos && !o->deepfashion) argp_error(state, "--whole-photos is for --deepfashion");
+  if (o->space_name && !o->vectors) argp_error(state, "--space is for --vectors");
+  if (o->vectors && o->feature_count) argp_error(state, "--features are of photos: --vectors has none");
+  if ((o->domain || o->split) && !o->folder && !(o->vectors && !o->manifest))
+    argp_error(state, "--domain and --split are for --folder, and for --vectors without --manifest");
+}
 
 static error_t parse(int key, char *text, struct argp_state *state) {
   ingest_arguments *a = state->input;
@@ -43,6 +90,27 @@ static error_t parse(int key, char *text, struct argp_state *state) {
       break;
     case OPT_IDX:
       o->idx = text;
+      break;
+    case OPT_FOLDER:
+      o->folder = text;
+      break;
+    case OPT_DEEPFASHION:
+      o->deepfashion = text;
+      break;
+    case OPT_WHOLE_PHOTOS:
+      o->whole_photos = true;
+      break;
+    case OPT_VECTORS:
+      o->vectors = text;
+      break;
+    case OPT_SPACE:
+      o->space_name = text;
+      break;
+    case OPT_DOMAIN:
+      o->domain = text;
+      break;
+    case OPT_SPLIT:
+      o->split = text;
       break;
     case OPT_THREADS:
       o->threads = cli_number(state, text, "--threads", 1024);
@@ -60,7 +128,7 @@ static error_t parse(int key, char *text, struct argp_state *state) {
     case ARGP_KEY_END:
       cli_networks_option(&a->networks, key, text, state);
       if (!o->catalog) argp_error(state, "name the CATALOG to ingest into");
-      if (!o->idx == !o->manifest) argp_error(state, "name one source: --manifest or --idx");
+      check_source(o, state);
       break;
     default:
       return cli_networks_option(&a->networks, key, text, state);

@@ -81,12 +81,19 @@ typedef struct hem_ingest_options {
   size_t size;                 /* sizeof(hem_ingest_options) */
   const char *catalog;         /* the HDF5 file to make or to add to */
   const char *idx;             /* folder of Fashion-MNIST files, or NULL */
-  const char *manifest;        /* TSV or CSV listing of photos, or NULL; one of idx and manifest is required */
+  const char *manifest;        /* TSV or CSV listing of photos, or NULL; with `vectors`, of what its rows are */
   const char *const *features; /* one embedding space each: "hog,color,ccv,harris", "pixels", ... */
   size_t feature_count;        /* 0: one space, "hog,color,ccv,harris" */
   size_t threads;              /* 0: one for each core */
-  size_t segment_rows;         /* photos a sealed segment holds; 0: 8192, or what fits 64 MiB */
+  size_t segment_rows; /* photos a sealed segment holds; 0: 8192 (512 where there is a network), or what fits 64 MiB */
   hem_progress progress;
+  const char *folder;      /* a folder for each category, or NULL */
+  const char *deepfashion; /* root of DeepFashion's Consumer-to-Shop benchmark, or NULL */
+  const char *vectors;     /* .npy, .fvecs, .bvecs, FILE.h5 or FILE.h5:/dataset with ready-made vectors, or NULL */
+  const char *space_name;  /* of the space of ready-made vectors; NULL: "vectors" */
+  const char *domain;      /* "shop" or "consumer": of what `folder` or `vectors` do not say it of; NULL: shop */
+  const char *split;       /* "none", "train", "validation" or "test", likewise; NULL: none */
+  bool whole_photos;       /* do not crop to DeepFashion's boxes */
 } hem_ingest_options;
 
 typedef struct hem_ingest_result {
@@ -97,7 +104,8 @@ typedef struct hem_ingest_result {
   uint64_t rows;     /* photos in the catalogue now */
 } hem_ingest_result;
 
-/* Embeds every photo of the source that the catalogue does not hold yet, and seals the result.
+/* The source is one of idx, manifest, folder, deepfashion and vectors (and a manifest may come with vectors).
+ * Embeds every photo of the source that the catalogue does not hold yet, and seals the result.
  * Photos are sealed in segments beside the catalogue; a killed run loses only the segment in progress, and
  * the same call again goes on from there.
  * Errors: EINVAL, ENOTFOUND (source), EBUSY (another writer), EMISMATCH (other spaces than the catalogue's),

@@ -1,5 +1,5 @@
-/* The catalogue: photos, their embeddings, and what was rejected, in one HDF5 file. catalog_*.c are the
- * only users of HDF5.
+/* The catalogue: photos, their embeddings, and what was rejected, in one HDF5 file. catalog_*.c and
+ * vectors_hdf5.c are the only users of HDF5.
  *
  * A catalogue file is written once, whole, aside; sealed (seal.h), synced and renamed; and never changed. A
  * segment is a small catalogue file. Growing a catalogue is sealing segments beside it and, at the end, one

@@ -1,5 +1,5 @@
 /* What the two halves of the catalogue's HDF5 code share: the lock, HDF5's own words, and the table that says how
- * a photo's fields lie in the file. Included by catalog_hdf5.c, catalog_read.c and catalog_write.c only. */
+ * a photo's fields lie in the file. Included by catalog_*.c, and by vectors_hdf5.c for the lock. */
 #ifndef HEM_INGEST_CATALOG_HDF5_H
 #define HEM_INGEST_CATALOG_HDF5_H
 

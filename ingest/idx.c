@@ -1,5 +1,6 @@
 /* Fashion-MNIST's own files (Xiao, Rasul and Vollgraf 2017, arXiv:1708.07747), in LeCun's idx format:
  * big-endian {magic, count, rows, columns} and bytes, plain or gzipped. */
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -36,6 +37,7 @@ typedef struct half {
 
 typedef struct idx_source {
   hem__source source;
+  char *folder; /* its path from the root on */
   half halves[2];
   size_t half_count, at;
   hem__arena names;
@@ -160,9 +162,10 @@ static hem_status idx_next(hem__source *source, hem__listed *out, bool *more, he
   const half *h = s->halves;
   while (h < s->halves + s->half_count && i >= h->images.count) i -= h++->images.count;
   if (!(*more = h < s->halves + s->half_count)) return HEM_OK;
-  char item[64], path[80];
-  int item_size = snprintf(item, sizeof item, "%s-%05zu", h->prefix, i);
-  int path_size = snprintf(path, sizeof path, "%s#%zu", h->images_name, i);
+  const char *folder = strrchr(s->folder, '/') + 1;
+  char item[NAME_MAX + 64], path[NAME_MAX + 80];
+  int item_size = snprintf(item, sizeof item, "%s/%s-%05zu", folder, h->prefix, i);
+  int path_size = snprintf(path, sizeof path, "%s/%s#%zu", folder, h->images_name, i);
   unsigned class = h->labels.bytes[i];
   *out = (hem__listed){.number = number,
                        .photo = {.category = class < 10 ? classes[class].category : "",
@@ -218,6 +221,7 @@ static void idx_close(hem__source *source) {
     free(s->halves[i].labels.bytes);
   }
   hem__arena_clear(&s->names);
+  free(s->folder);
   free(s);
 }
 
@@ -229,6 +233,7 @@ hem_status hem__source_idx(const char *folder, hem__source **out, hem_error *err
   if (status) return status;
   s->source =
       (hem__source){.next = idx_next, .forget = idx_forget, .look = idx_look, .read = idx_read, .close = idx_close};
+  if (!(s->folder = realpath(folder, NULL))) status = hem__strdup(folder, &s->folder, err);
   for (size_t i = 0; i < 2 && !status; i++) {
     bool found;
     half *h = &s->halves[s->half_count];

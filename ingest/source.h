@@ -37,14 +37,41 @@ struct hem__source {
 };
 
 /* A folder of Fashion-MNIST's files: train-images-idx3-ubyte[.gz] and its labels are the shop, t10k-* the
- * customers. Categories are mapped from the ten classes; the class itself becomes the label.
+ * customers. Categories are mapped from the ten classes; the class itself becomes the label. Names of photos and items
+ * start with the folder's own name, so that two such folders fit into one catalogue.
  * Errors: ENOTFOUND (neither pair is there), ECORRUPT (names the file), ENOMEM. */
 hem_status hem__source_idx(const char *folder, hem__source **out, hem_error *err);
 
 /* A TSV (or, by its name's ending, CSV) listing with a header line. Columns in any order: path (required),
- * item_id, category, domain, split, label, box as "x,y,width,height" in pixels. Relative paths start at the
- * listing's folder and are kept from the root on. Errors: ENOTFOUND, ECORRUPT (no header, no path column), ENOMEM. */
+ * item_id, category, domain, split, label, box as "x,y,width,height": in pixels, or, with a decimal point and nothing
+ * above 1, in parts of the photo. Relative paths start at the listing's folder and are kept from the root on.
+ * Errors: ENOTFOUND, EIO, ECORRUPT (no header, no path column), ENOMEM. */
 hem_status hem__source_manifest(const char *path, hem__source **out, hem_error *err);
+/* A listing whose row i, counted from 0, describes vector i of the file `vectors`: it may do without paths, which then
+ * are "<vectors>#<i>". listed->number is i, and `count` is exact. `vectors` NULL: as hem__source_manifest. */
+hem_status hem__source_manifest_of(const char *path, const char *vectors, hem__source **out, hem_error *err);
+
+/* What photos are where their source does not say it. */
+typedef struct hem__usual {
+  uint8_t domain, split;
+} hem__usual;
+/* From their names; NULL: shop, no split. Errors: EINVAL. */
+hem_status hem__usual_parse(const char *domain, const char *split, hem__usual *out, hem_error *err);
+
+/* A folder for each category (folder.c says which layouts). Paths are kept from the root on.
+ * Errors: ENOTFOUND, EIO (cannot be listed), EINVAL, ENOMEM. */
+hem_status hem__source_folder(const char *path, hem__usual usual, hem__source **out, hem_error *err);
+
+/* DeepFashion's Consumer-to-Shop benchmark in its published layout (deepfashion.c). `whole`: do not crop to the boxes.
+ * Errors: ENOTFOUND (names the file), ECORRUPT (a header or count is wrong), EIO, ENOMEM. */
+hem_status hem__source_deepfashion(const char *root, bool whole, hem__source **out, hem_error *err);
+
+/* Ready-made vectors: .npy, .fvecs, .bvecs or HDF5 (vectors.h). `manifest` NULL: every vector is an item of its own, in
+ * the category "all".
+ * Errors: ENOTFOUND, EIO, ECORRUPT (damaged), EUNSUPPORTED (values of another type), EMISMATCH (the manifest has
+ * another number of rows), EINVAL, ENOMEM. */
+hem_status hem__source_vectors(const char *path, const char *manifest, hem__usual usual, hem__source **out,
+                               hem_error *err);
 
 /* ---- what sources of photo files share (photo_file.c) ---- */
 

@@ -51,8 +51,10 @@ class ReadWithH5py(support.Case):
         self.assertEqual(self.file.userblock_size, 4096)
 
     def test_text_columns(self):
-        self.assertEqual(text(self.column("item_id")), [f"{half}-{i:05d}" for half, i in self.halves])
-        self.assertEqual(text(self.column("path")), [f"{half}-images-idx3-ubyte#{i}" for half, i in self.halves])
+        name = os.path.basename(self.folder)
+        self.assertEqual(text(self.column("item_id")), [f"{name}/{half}-{i:05d}" for half, i in self.halves])
+        self.assertEqual(text(self.column("path")),
+                         [f"{name}/{half}-images-idx3-ubyte#{i}" for half, i in self.halves])
         self.assertEqual(text(self.column("category")), [CATEGORIES[n % 10] for n in self.numbers])
         self.assertEqual(text(self.column("label")), [LABELS[n % 10] for n in self.numbers])
         for name in ("item_id", "category", "label", "path"):

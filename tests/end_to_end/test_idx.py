@@ -21,8 +21,8 @@ class Idx(support.Case):
 
     def nearest(self, number, category=None):
         """The oracle: every training photo's distance, nearest first."""
-        query = support.pixels(number)
-        found = [(math.dist(query, support.pixels(n)), f"train-{n:05d}") for n in TRAIN
+        query, name = support.pixels(number), os.path.basename(self.folder)
+        found = [(math.dist(query, support.pixels(n)), f"{name}/train-{n:05d}") for n in TRAIN
                  if category in (None, CATEGORIES[n % 10])]
         return sorted(found)
 

@@ -1,6 +1,7 @@
 /* Listings of photos: what TSV and CSV say, and that a bad line rejects itself and nothing else. */
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -144,6 +145,91 @@ START_TEST(tsv_has_no_quotes) {
 }
 END_TEST
 
+START_TEST(boxes_in_pixels_and_in_parts) {
+  static const struct {
+    const char *text;
+    hem__box box;
+  } good[] = {{"0,0,1,1", {0, 0, 1, 1, HEM__PIXELS}},
+              {"1, 2, 30, 40", {1, 2, 30, 40, HEM__PIXELS}},
+              {"12.0,7.4,100.5,99.49", {12, 7, 101, 99, HEM__PIXELS}},
+              {"0.1,0.2,0.5,0.25", {100000, 200000, 500000, 250000, HEM__MILLIONTHS}},
+              {"0,0,0.5,1", {0, 0, 500000, 1000000, HEM__MILLIONTHS}},
+              {"0.0,.5,1.0,1.", {0, 500000, 1000000, 1000000, HEM__MILLIONTHS}},
+              {"0.3333333333333333333,0.0,0.0000011,1.0", {333333, 0, 1, 1000000, HEM__MILLIONTHS}},
+              {"0.0,0.0,1.5,1.5", {0, 0, 2, 2, HEM__PIXELS}}};
+  static const char *const bad[] = {
+      "0.1,0.2,0.0,0.5", "0.1,0.2,0.5", "0.1,0.2,0.5,0.5,",     "-0.1,0.2,0.5,0.5", "1e2,1,5,5",
+      ".,1,5,5",         "0x1,2,3,4",   "1,2,3,2147483647.5",   "10%,10%,50%,50%",  "1,2,nan,4",
+      "1 2 3 4",         "1,2,0.4,5",   "0.2,0.2,0.0000001,0.5"};
+  for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
+    char text[128];
+    snprintf(text, sizeof text, "path\tbox\na.jpg\t%s\n", good[i].text);
+    hem__source *s = listing("photos.tsv", text);
+    hem__listed row = next(s);
+    hem__box a = row.photo.box, b = good[i].box;
+    ck_assert_msg(!row.reason, "%s: %s", good[i].text, row.reason);
+    ck_assert_msg(a.x == b.x && a.y == b.y && a.width == b.width && a.height == b.height && a.unit == b.unit,
+                  "%s became %d,%d,%d,%d in unit %d", good[i].text, a.x, a.y, a.width, a.height, a.unit);
+    ends(s);
+  }
+  for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+    char text[128];
+    snprintf(text, sizeof text, "path\tbox\na.jpg\t%s\n", bad[i]);
+    hem__source *s = listing("photos.tsv", text);
+    is_bad(s, 2, "box");
+    ends(s);
+  }
+}
+END_TEST
+
+/* Relative paths and all other columns of a listing of vectors; its rows count those that are rejected. */
+START_TEST(a_listing_of_vectors_needs_no_paths) {
+  hem__source *s = NULL;
+  char *path = write_listing("v.csv", "category,item_id\ndress,one\n,two,three\n,\n", 40);
+  ck_ok(hem__source_manifest_of(path, "/v/a.npy", &s, err));
+  ck_assert_uint_eq(s->count, 3);
+  is_good(s, "/v/a.npy#0", "one", "dress", "");
+  is_bad(s, 3, "more columns");
+  hem__listed row = next(s);
+  ck_assert_uint_eq(row.number, 2);
+  ck_assert_str_eq(row.photo.path, "/v/a.npy#2");
+  ck_assert_str_eq(row.photo.item_id, "/v/a.npy#2");
+  ends(s);
+  hem__test_write(path, "path,item_id\na.jpg,one\n,two\n", 27);
+  ck_ok(hem__source_manifest_of(path, "/v/a.npy", &s, err));
+  is_good(s, "a.jpg", "one", "all", "");
+  is_good(s, "/v/a.npy#1", "two", "all", "");
+  ends(s);
+  hem__test_write(path, "name,price\na,1\n", 15);
+  ck_fails(hem__source_manifest_of(path, "/v/a.npy", &s, err), HEM_ECORRUPT, "no column that is known");
+  free(path);
+}
+END_TEST
+
+/* What was counted and listed stays so: the file is never mapped. */
+START_TEST(a_listing_that_shrinks_ends_early) {
+  enum { ROWS = 100000 };
+  char *path = hem__test_path(hem__test_subfolder(), "photos.tsv");
+  FILE *file = fopen(path, "w");
+  ck_assert_ptr_nonnull(file);
+  fputs("path\n", file);
+  for (int i = 0; i < ROWS; i++) fprintf(file, "photos/%07d.jpg\n", i);
+  ck_assert_int_eq(fclose(file), 0);
+  hem__source *s = NULL;
+  ck_ok(hem__source_manifest(path, &s, err));
+  ck_assert_uint_eq(s->count, ROWS);
+  is_good(s, "photos/0000000.jpg", NULL, "all", "");
+  ck_assert_int_eq(truncate(path, 0), 0);
+  hem__listed row;
+  bool more = true;
+  size_t listed = 1;
+  for (; more; listed += more) ck_ok(s->next(s, &row, &more, err));
+  ck_assert_msg(listed < ROWS, "%zu rows of a file that is empty", listed);
+  s->close(s);
+  free(path);
+}
+END_TEST
+
 START_TEST(line_ends_of_every_kind) {
   static const char *const texts[] = {"path\titem_id\na.jpg\t1\nb.jpg\t2\n",
                                       "path\titem_id\r\na.jpg\t1\r\nb.jpg\t2\r\n", "path\titem_id\na.jpg\t1\nb.jpg\t2",
@@ -193,7 +279,7 @@ START_TEST(a_bad_line_rejects_itself_only) {
                            "a.jpg\tshop\ttest\t1,2,3,4,5\n"
                            "a.jpg\tshop\ttest\t1,2,0,4\n"
                            "a.jpg\tshop\ttest\t-1,2,3,4\n"
-                           "a.jpg\tshop\ttest\t1.5,2,3,4\n"
+                           "a.jpg\tshop\ttest\t1.5.2,2,3,4\n"
                            "a.jpg\tshop\ttest\t1,2,3,99999999999\n"
                            "a.jpg\tshop\ttest\tabc\n"
                            "good.jpg\tshop\ttest\t0,0,1,2147483647\n");
@@ -286,7 +372,13 @@ START_TEST(a_listing_in_the_working_folder) {
 }
 END_TEST
 
-/* The listing is not read through before the first photo comes. */
+static size_t peak_kib(void) {
+  struct rusage usage;
+  getrusage(RUSAGE_SELF, &usage);
+  return (size_t)usage.ru_maxrss;
+}
+
+/* The listing is counted before the first photo comes, and never in memory as a whole: it has 42 MB. */
 START_TEST(a_million_rows_start_at_once) {
   enum { ROWS = 1000000 };
   char *path = hem__test_path(hem__test_subfolder(), "photos.tsv");
@@ -297,16 +389,22 @@ START_TEST(a_million_rows_start_at_once) {
   for (int i = 0; i < ROWS; i++) fprintf(file, "photos/%07d.jpg\titem-%d\tdress\n", i, i / 4);
   ck_assert_int_eq(fclose(file), 0);
   hem__source *s = NULL;
+  size_t before = peak_kib();
   clock_gettime(CLOCK_MONOTONIC, &from);
   ck_ok(hem__source_manifest(path, &s, err));
+  ck_assert_uint_eq(s->count, ROWS);
   is_good(s, "photos/0000000.jpg", "item-0", "dress", "");
   clock_gettime(CLOCK_MONOTONIC, &to);
   double seconds = (double)(to.tv_sec - from.tv_sec) + (double)(to.tv_nsec - from.tv_nsec) / 1e9;
   ck_assert_msg(seconds < 1, "the first of a million rows took %.2f s", seconds);
   hem__listed row;
   bool fine = true, more = true; /* an assert for each row would take longer than the rows */
-  for (int i = 1; i < ROWS - 1 && fine; i++) fine = s->next(s, &row, &more, NULL) == HEM_OK && more && !row.reason;
+  for (int i = 1; i < ROWS - 1 && fine; i++) {
+    if (i % 8192 == 0) s->forget(s);
+    fine = s->next(s, &row, &more, NULL) == HEM_OK && more && !row.reason;
+  }
   ck_assert(fine);
+  ck_assert_msg(peak_kib() - before < 8 << 10, "a million rows took %zu KiB", peak_kib() - before);
   is_good(s, "photos/0999999.jpg", "item-249999", "dress", "");
   ends(s);
   unlink(path);
@@ -315,6 +413,7 @@ START_TEST(a_million_rows_start_at_once) {
 END_TEST
 
 HEM_TESTS("listing", every_column_is_read_in_any_order, what_is_left_out_has_defaults, csv_quoting, tsv_has_no_quotes,
+          boxes_in_pixels_and_in_parts, a_listing_of_vectors_needs_no_paths, a_listing_that_shrinks_ends_early,
           line_ends_of_every_kind, a_header_that_says_too_little_or_too_much, a_bad_line_rejects_itself_only,
           lines_too_long_and_with_zero_bytes, paths_start_at_the_listing_and_boxes_crop,
           a_listing_in_the_working_folder, a_million_rows_start_at_once)
