@@ -11,6 +11,7 @@ static const cli_command commands[] = {
     {"evaluate", "top-k accuracy of a catalogue's features; recall of a store's indices", cli_evaluate},
     {"info", "what is in a catalogue or store", cli_info},
     {"verify", "check every checksum of a catalogue or store", cli_verify},
+    {"doctor", "what is wrong with a catalogue: copies, blank or missing photos, outliers", cli_doctor},
 };
 enum { COMMANDS = sizeof commands / sizeof *commands };
 
