@@ -5,7 +5,7 @@
  * each category the mean distance of the K nearest counts.
  *
  *   wrong category   log(own / nearest other), over 0: nearer to another category
- *   far              log(the nearer of the two)
+ *   far              the nearer of the two
  *
  * What is usual depends on the category (some lie in each other) and on the domain (customers' photos are farther from
  * everything), so both are judged within their category and domain by how many robust standard deviations (1.4826 times
@@ -27,7 +27,7 @@ enum {
   GROUP_MIN = 30 /* fewer photos do not show what is usual */
 };
 #define WRONG_SCORE 4.0
-#define FAR_SCORE 3.5
+#define FAR_SCORE 5.0
 #define NONE UINT32_MAX
 
 typedef struct category {
@@ -205,8 +205,8 @@ static hem_status judge_group(outliers *o, uint32_t c, uint8_t domain, scored *v
     for (size_t i = 0; i < o->vectors.rows; i++) {
       if (o->category_of[i] != c || o->run->photos->at[i].domain != domain || isnan(o->own[i])) continue;
       if (!far && isnan(o->other[i])) continue;
-      double own = log_of(o->own[i]), other = isnan(o->other[i]) ? own : log_of(o->other[i]);
-      values[count++] = (scored){far ? fmin(own, other) : own - other, i};
+      float own = o->own[i], other = isnan(o->other[i]) ? own : o->other[i];
+      values[count++] = (scored){far ? fminf(own, other) : log_of(own) - log_of(other), i};
     }
     if (count < GROUP_MIN) continue;
     score(values, count, room);

@@ -58,7 +58,7 @@ static void put_more(doctor_page *p, size_t more, const char *what) {
 }
 
 static void open_card(doctor_page *p, const hem__finding *finding) {
-  hem__html_put(&p->html, "<article class=\"card\"><header><h3>");
+  hem__html_print(&p->html, "<article class=\"card%s\"><header><h3>", finding->count > 2 ? " many" : "");
   hem__html_count(&p->html, finding->count);
   hem__html_print(&p->html, " photo%s", finding->count == 1 ? "" : "s");
   if (*finding->note) {
@@ -102,7 +102,8 @@ static void put_kind(doctor_page *p, const hem__finding *findings, size_t count)
   hem__html_print(&p->html, "<section>\n<h2>%s <small>", text->title);
   hem__html_count(&p->html, count);
   hem__html_print(&p->html, "</small></h2>\n<p>%s</p>\n", text->advice);
-  if (alone) hem__html_put(&p->html, "<article class=\"card\"><header></header><div class=\"alike\">\n");
+  hem__html_put(&p->html,
+                alone ? "<article class=\"card\"><header></header><div class=\"alike\">\n" : "<div class=\"cards\">\n");
   for (size_t i = 0; i < shown; i++) {
     if (findings->kind == HEM__REJECTED)
       put_refused(p, &findings[i]);
@@ -111,7 +112,7 @@ static void put_kind(doctor_page *p, const hem__finding *findings, size_t count)
     else
       put_group(p, &findings[i]);
   }
-  if (alone) hem__html_put(&p->html, "</div></article>\n");
+  hem__html_put(&p->html, alone ? "</div></article>\n" : "</div>\n");
   put_more(p, count - shown, "of this kind; hemline doctor --all lists them");
   hem__html_put(&p->html, "</section>\n");
 }

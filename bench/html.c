@@ -105,7 +105,8 @@ static void drop_low_bits(hem__image *image) {
 static hem_status encode(const hem__image *image, size_t most, bool coarse, uint8_t **png, size_t *size,
                          hem_error *err) {
   size_t side = hem__max(image->width, image->height);
-  if (side <= most) return hem__image_png(image, png, size, err);
+  if (side <= most && (!coarse || side < TINY)) return hem__image_png(image, png, size, err);
+  most = hem__min(most, side);
   hem__image small = {0};
   hem_status status = hem__image_resize(image, hem__max(1, image->width * most / side),
                                         hem__max(1, image->height * most / side), &small, err);
@@ -216,6 +217,7 @@ static const char *const style[] = {
     ".query{width:8rem}\n"
     ".photo img,.photo .none{display:block;width:100%;aspect-ratio:1;object-fit:contain;background:#fff padding-box;"
     "border:3px solid var(--line);border-radius:.5rem}\n"
+    ".wanted{margin-top:1rem}\n"
     ".photo .tiny{image-rendering:pixelated}\n"
     ".photo figcaption{margin-top:.3rem;line-height:1.3}\n"
     ".photo .none{background:none;font-size:.75rem;padding:.5rem;color:var(--muted)}\n"
@@ -227,6 +229,9 @@ static const char *const style[] = {
     ".wrong .mark{background:var(--bad)}\n"
     ".alike{display:grid;grid-template-columns:repeat(auto-fill,minmax(8.5rem,1fr));gap:1rem;padding:.25rem 1.25rem "
     "1.25rem}\n"
+    ".cards{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,21rem),1fr));gap:1rem}\n"
+    ".cards .card{margin:0}\n"
+    ".many{grid-column:1/-1}\n"
     ".alike figcaption b{color:var(--ink)}\n"
     ".alike .path{display:block;font-size:.6875rem;opacity:.85}\n"
     ".reasons{margin:.5rem 1.25rem 1.25rem;padding-left:1.1rem;font-size:.8125rem}\n"
