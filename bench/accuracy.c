@@ -461,14 +461,15 @@ static hem_status prepare(measure *m, hem_error *err) {
 static hem_status run(measure *m, hem_error *err) {
   size_t values = m->result.query_values = m->approaches * DISTANCES;
   hem__accuracy *out = &m->result;
-  out->row_count = (m->contest_count + 1) * values;
+  bool sums = m->contest_count > 1 || strcmp(m->contests[0].category, "all") != 0; /* or these are the sums */
+  out->row_count = (m->contest_count + sums) * values;
   hem_status status = hem__alloc(out->row_count, sizeof *out->rows, "accuracy", &out->rows, err);
   if (!status) status = hem__alloc(m->total_queries, sizeof *out->query_rows, "queries", &out->query_rows, err);
   if (!status)
     status = hem__alloc(m->total_queries * values, sizeof *out->query_ranks, "ranks", &out->query_ranks, err);
   for (size_t c = 0; c < m->contest_count && !status; c++)
     status = rank_contest(m, &m->contests[c], m->result.rows + c * values, err);
-  if (!status) sum_rows(m, m->result.rows);
+  if (!status && sums) sum_rows(m, m->result.rows);
   return status;
 }
 

@@ -34,7 +34,8 @@ typedef struct hem__accuracy_row {
 } hem__accuracy_row;
 
 typedef struct hem__accuracy {
-  hem__accuracy_row *rows; /* by category, then approach, then distance; "all" last */
+  hem__accuracy_row
+      *rows; /* by category, then approach, then distance; "all" last, once where that is the only category's name */
   size_t row_count;
   size_t *query_rows;    /* every query, category by category: its row in the catalogue */
   uint32_t *query_ranks; /* query by query, in the order of a category's rows: the place, from 1, of the nearest right

@@ -458,7 +458,7 @@ static void put_sheet(hem__html *page, const hem__sheet *sheet) {
   if (sheet->has_wanted) {
     hem__html_put(page, "\n<figure class=\"photo wanted\">");
     hem__html_thumbnail(page, sheet->wanted.image, QUERY_SIDE);
-    hem__html_put(page, "<span class=\"muted\">wanted:</span>");
+    hem__html_put(page, "<small>wanted:</small>");
     put_caption(page, &sheet->wanted);
   }
   hem__html_put(page, "</div>");

@@ -173,14 +173,14 @@ static int print_accuracy_json(const hem__accuracy *accuracy) {
                                   "leave_one_out", accuracy->leave_one_out, "rows", rows));
 }
 
-static void print_accuracy_row(const hem__accuracy_row *row) {
+static void print_accuracy_row(const hem__accuracy_row *row, size_t cut) {
   printf("%-12s %-22s %-7s %9s %9s", row->category, row->approach, hem_distance_name(row->distance),
          cli_count(row->queries), cli_count(row->gallery));
   for (size_t i = 0; i < HEM__CUTS; i++)
     printf(" %6.2f", row->queries ? 100.0 * (double)row->right[i] / (double)row->queries : 0);
   double low, high;
-  hem__wilson(row->right[3], row->queries, &low, &high);
-  printf("   %6.2f-%6.2f %7.2f\n", 100 * low, 100 * high, 100 * row->chance[3]);
+  hem__wilson(row->right[cut], row->queries, &low, &high);
+  printf("   %6.2f-%6.2f %7.2f\n", 100 * low, 100 * high, 100 * row->chance[cut]);
 }
 
 static void print_accuracy(const hem__accuracy *accuracy) {
@@ -192,10 +192,13 @@ static void print_accuracy(const hem__accuracy *accuracy) {
     snprintf(name, sizeof name, "top-%zu", hem__cuts[i]);
     printf(" %6s", name);
   }
-  printf("   %13s %7s\n", "top-20 95%", "chance");
+  char interval[16];
+  size_t cut = hem__accuracy_cut(accuracy);
+  snprintf(interval, sizeof interval, "top-%zu 95%%", hem__cuts[cut]);
+  printf("   %13s %7s\n", interval, "chance");
   for (size_t i = 0; i < accuracy->row_count; i++) {
     if (i && strcmp(accuracy->rows[i].category, accuracy->rows[i - 1].category) != 0) putchar('\n');
-    print_accuracy_row(&accuracy->rows[i]);
+    print_accuracy_row(&accuracy->rows[i], cut);
   }
 }
 
@@ -214,11 +217,10 @@ static hem_status report_accuracy(evaluate_arguments *a, hem__catalog *catalog, 
   if (status) return status;
   if (sheets.count)
     snprintf(about, sizeof about,
-             "Found with %.100s, by %s. Right means: %s %zu shows the same %s. The queries are evenly "
-             "spread over those that were answered rightly, and over those that were not.",
+             "Found with %.100s, by %s. Right means: %s shows the same %s. The queries are evenly spread over those "
+             "that were answered rightly, and over those that were not.",
              sheets.row->approach, hem_distance_name(sheets.row->distance),
-             accuracy->by_label ? "the nearest" : "one of the nearest", hem__cuts[hem__accuracy_cut(accuracy)],
-             accuracy->by_label ? "label" : "item");
+             accuracy->by_label ? "the nearest photo" : "one of the nearest 20", accuracy->by_label ? "label" : "item");
   else if (a->sheets.each)
     fputs("no sheets of photos: the queries' photos cannot be read (photos in idx files: --idx)\n", stderr);
   hem__report report = {.title = "Hemline: top-k accuracy",
