@@ -129,7 +129,6 @@ static void compare(void *context, size_t i, size_t worker) {
   looking *l = context;
   comparing c = {.l = l, .place = l->first + i};
   (void)worker;
-  if (l->looks[c.place].blank) return;
   hem__look_scan(l->looks + c.place, l->hashes + c.place, l->seen - c.place, found_alike, &c);
 }
 

@@ -28,7 +28,8 @@ static void print_help(FILE *out) {
       "  hemline ingest shop.h5 --manifest photos.tsv\n"
       "  hemline index shop.h5 -o shop.store\n"
       "  hemline query shop.store street.jpg -k 5\n\n"
-      "Exit status: 0 done, 1 could not do it, 2 wrong usage, 3 done with rejected inputs.\n",
+      "Exit status: 0 done, 1 could not do it, 2 wrong usage, 3 done with rejected inputs (doctor: something was "
+      "found).\n",
       out);
 }
 

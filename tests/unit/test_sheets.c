@@ -38,7 +38,7 @@ static bool save_picture(const char *path, hem__digest *digest) {
 
 /* Shop photo i of item i lies at i on a line. Query i asks for item i: the even ones lie there, the odd ones 30 off.
  * Each photo is a part of one file. */
-static hem__catalog *make(bool labels, hem__accuracy *accuracy, hem__accuracy_options *options) {
+static hem__catalog *make(bool labels, bool shop_only, hem__accuracy *accuracy, hem__accuracy_options *options) {
   hem__made made = {.dim = DIM};
   hem__photo photo = {0};
   char *path = hem__test_path(folder(), "photo.png"), *file = hem__test_path(folder(), "sheets.h5"), item[16];
@@ -50,7 +50,7 @@ static hem__catalog *make(bool labels, hem__accuracy *accuracy, hem__accuracy_op
     photo.item_id = photo.label = item;
     for (int32_t i = 0; i < SHOP + QUERIES; i++) {
       int32_t shown = i < SHOP ? i : (i - SHOP) * 2 + (i - SHOP) % 2;
-      photo.domain = i < SHOP ? HEM__SHOP : HEM__CONSUMER;
+      photo.domain = i < SHOP || shop_only ? HEM__SHOP : HEM__CONSUMER;
       photo.box = (hem__box){i, 0, 200, 200, HEM__PIXELS};
       snprintf(item, sizeof item, "%d", shown);
       if (labels && i >= SHOP) photo.item_id = "other";
@@ -72,7 +72,7 @@ static hem__catalog *make(bool labels, hem__accuracy *accuracy, hem__accuracy_op
 START_TEST(ranks_of_every_query_are_kept) {
   hem__accuracy accuracy = {0};
   hem__accuracy_options options;
-  hem__catalog *catalog = make(false, &accuracy, &options);
+  hem__catalog *catalog = make(false, false, &accuracy, &options);
   if (!catalog) return;
   ck_assert_uint_eq(accuracy.query_count, QUERIES);
   ck_assert_uint_eq(accuracy.query_values, 3);
@@ -91,7 +91,7 @@ START_TEST(right_and_wrong_queries_are_shown) {
   hem__accuracy accuracy = {0};
   hem__sheets_options options = {.approach = "made", .distance = HEM_L2, .each = 2};
   hem__sheets sheets = {0};
-  hem__catalog *catalog = make(false, &accuracy, &options.accuracy);
+  hem__catalog *catalog = make(false, false, &accuracy, &options.accuracy);
   if (!catalog) return;
   ck_ok(hem__sheets_make(catalog, &accuracy, &options, &sheets, err));
   ck_assert_uint_eq(sheets.count, 4);
@@ -120,7 +120,7 @@ START_TEST(the_best_is_chosen_and_what_there_is_not_is_refused) {
   hem__accuracy accuracy = {0};
   hem__sheets_options options = {.distance = -1, .each = 100};
   hem__sheets sheets = {0};
-  hem__catalog *catalog = make(false, &accuracy, &options.accuracy);
+  hem__catalog *catalog = make(false, false, &accuracy, &options.accuracy);
   if (!catalog) return;
   ck_ok(hem__sheets_make(catalog, &accuracy, &options, &sheets, err));
   for (size_t i = 0; i < 3; i++) ck_assert_uint_ge(sheets.row->right[3], accuracy.rows[i].right[3]);
@@ -139,7 +139,7 @@ START_TEST(labels_are_right_where_items_are_not_compared) {
   hem__accuracy accuracy = {0};
   hem__sheets_options options = {.distance = HEM_L1, .each = 1};
   hem__sheets sheets = {0};
-  hem__catalog *catalog = make(true, &accuracy, &options.accuracy);
+  hem__catalog *catalog = make(true, false, &accuracy, &options.accuracy);
   if (!catalog) return;
   ck_assert(accuracy.by_label);
   ck_ok(hem__sheets_make(catalog, &accuracy, &options, &sheets, err));
@@ -152,5 +152,27 @@ START_TEST(labels_are_right_where_items_are_not_compared) {
 }
 END_TEST
 
+START_TEST(a_photo_does_not_answer_itself) {
+  hem__accuracy accuracy = {0};
+  hem__sheets_options options = {.distance = HEM_L2, .each = 10};
+  hem__sheets sheets = {0};
+  hem__catalog *catalog = make(false, true, &accuracy, &options.accuracy);
+  if (!catalog) return;
+  ck_assert(accuracy.leave_one_out);
+  ck_ok(hem__sheets_make(catalog, &accuracy, &options, &sheets, err));
+  size_t wrong = 0;
+  for (size_t i = 0; i < sheets.count; i++) {
+    if (!strstr(sheets.at[i].title, "wrong")) continue;
+    wrong++;
+    for (size_t h = 0; h < sheets.at[i].hit_count; h++) ck_assert(!sheets.at[i].hits[h].right);
+  }
+  ck_assert_uint_gt(wrong, 0);
+  hem__sheets_clear(&sheets);
+  hem__accuracy_clear(&accuracy);
+  hem__catalog_close(catalog);
+}
+END_TEST
+
 HEM_TESTS("sheets", ranks_of_every_query_are_kept, right_and_wrong_queries_are_shown,
-          the_best_is_chosen_and_what_there_is_not_is_refused, labels_are_right_where_items_are_not_compared)
+          the_best_is_chosen_and_what_there_is_not_is_refused, labels_are_right_where_items_are_not_compared,
+          a_photo_does_not_answer_itself)
