@@ -71,8 +71,12 @@ static bool is_query(const measure *m, const hem__photo *photo) {
   return photo->domain == domain && in_split(photo, m->options.query_split);
 }
 
+bool hem__accuracy_in_gallery(const hem__accuracy_options *options, const hem__photo *photo) {
+  return photo->domain == HEM__SHOP && in_split(photo, options->gallery_split);
+}
+
 static bool is_gallery(const measure *m, const hem__photo *photo) {
-  return photo->domain == HEM__SHOP && in_split(photo, m->options.gallery_split);
+  return hem__accuracy_in_gallery(&m->options, photo);
 }
 
 /* Is this query in its own gallery? A photo does not answer itself. */
@@ -199,7 +203,7 @@ typedef struct ranking {
   size_t step, first_step;
   float *gallery_norms; /* gallery x blocks */
   scratch *scratch;     /* by worker */
-  uint32_t *ranks;      /* queries x approaches x DISTANCES; 0: no right photo */
+  uint32_t *ranks;      /* queries x approaches x DISTANCES, of the result; 0: no right photo */
   uint32_t *answers;    /* queries: how many right photos there are */
 } ranking;
 
@@ -388,24 +392,24 @@ static hem_status rank_queries(ranking *r, size_t threads, hem_error *err) {
 }
 
 static hem_status rank_contest(measure *m, const contest *c, hem__accuracy_row *rows, hem_error *err) {
-  ranking r = {.m = m, .c = c};
   size_t threads = m->options.threads ? m->options.threads : hem__cores(), values = m->approaches * DISTANCES;
+  ranking r = {.m = m, .c = c, .ranks = m->result.query_ranks + m->result.query_count * values};
   size_t bytes = hem__max(c->gallery.count, 1) * values * sizeof(float);
   r.step = hem__max(hem__min(SCORES_BYTES / bytes, QUERY_STEP), 1);
   hem_status status = hem__alloc(threads, sizeof *r.scratch, "scratch", &r.scratch, err);
   for (size_t i = 0; i < threads && !status; i++) status = scratch_new(&r, &r.scratch[i], err);
-  if (!status) status = hem__alloc(c->queries.count * values, sizeof *r.ranks, "ranks", &r.ranks, err);
   if (!status) status = hem__alloc(c->queries.count, sizeof *r.answers, "ranks", &r.answers, err);
   if (!status)
     status = hem__alloc(c->gallery.count * m->space->block_count, sizeof(float), "norms", &r.gallery_norms, err);
   if (status) goto exit;
+  memcpy(m->result.query_rows + m->result.query_count, c->queries.rows, c->queries.count * sizeof *c->queries.rows);
+  m->result.query_count += c->queries.count;
   gallery_norms(&r);
   status = rank_queries(&r, threads, err);
   for (size_t i = 0; i < values && !status; i++) count_row(&r, i / DISTANCES, i % DISTANCES, &rows[i]);
 exit:
   for (size_t i = 0; r.scratch && i < threads; i++) scratch_clear(&r.scratch[i]);
   free(r.scratch);
-  free(r.ranks);
   free(r.answers);
   free(r.gallery_norms);
   return status;
@@ -455,13 +459,17 @@ static hem_status prepare(measure *m, hem_error *err) {
 }
 
 static hem_status run(measure *m, hem_error *err) {
-  hem_status status = HEM_OK;
-  size_t values = m->approaches * DISTANCES;
-  m->result.row_count = (m->contest_count + 1) * values;
-  status = hem__alloc(m->result.row_count, sizeof *m->result.rows, "accuracy", &m->result.rows, err);
+  size_t values = m->result.query_values = m->approaches * DISTANCES;
+  hem__accuracy *out = &m->result;
+  bool sums = m->contest_count > 1 || strcmp(m->contests[0].category, "all") != 0; /* or these are the sums */
+  out->row_count = (m->contest_count + sums) * values;
+  hem_status status = hem__alloc(out->row_count, sizeof *out->rows, "accuracy", &out->rows, err);
+  if (!status) status = hem__alloc(m->total_queries, sizeof *out->query_rows, "queries", &out->query_rows, err);
+  if (!status)
+    status = hem__alloc(m->total_queries * values, sizeof *out->query_ranks, "ranks", &out->query_ranks, err);
   for (size_t c = 0; c < m->contest_count && !status; c++)
     status = rank_contest(m, &m->contests[c], m->result.rows + c * values, err);
-  if (!status) sum_rows(m, m->result.rows);
+  if (!status && sums) sum_rows(m, m->result.rows);
   return status;
 }
 
@@ -485,7 +493,11 @@ hem_status hem__accuracy_measure(hem__catalog *catalog, const hem__accuracy_opti
   return HEM_OK;
 }
 
+size_t hem__accuracy_cut(const hem__accuracy *accuracy) { return accuracy->by_label ? 0 : 3; }
+
 void hem__accuracy_clear(hem__accuracy *accuracy) {
   free(accuracy->rows);
+  free(accuracy->query_rows);
+  free(accuracy->query_ranks);
   *accuracy = (hem__accuracy){0};
 }

@@ -34,8 +34,13 @@ typedef struct hem__accuracy_row {
 } hem__accuracy_row;
 
 typedef struct hem__accuracy {
-  hem__accuracy_row *rows; /* by category, then approach, then distance; "all" last */
+  hem__accuracy_row
+      *rows; /* by category, then approach, then distance; "all" last, once where that is the only category's name */
   size_t row_count;
+  size_t *query_rows;    /* every query, category by category: its row in the catalogue */
+  uint32_t *query_ranks; /* query by query, in the order of a category's rows: the place, from 1, of the nearest right
+                            photo; 0: there is none */
+  size_t query_count, query_values; /* values: ranks of one query, rows of one category */
   bool by_label;      /* right means: same label (the catalogue does not say which photos show one item) */
   bool leave_one_out; /* no consumer photos: each shop photo asked for the others */
 } hem__accuracy;
@@ -44,6 +49,10 @@ typedef struct hem__accuracy {
  * photo), ECORRUPT, ENOMEM, ECANCELED. */
 hem_status hem__accuracy_measure(hem__catalog *catalog, const hem__accuracy_options *options, hem__accuracy *out,
                                  hem_error *err);
+/* Is this photo in the gallery? (A query is never in its own.) */
+bool hem__accuracy_in_gallery(const hem__accuracy_options *options, const hem__photo *photo);
+/* The place in hem__cuts of the headline: 20, but 1 for labels, which 20 photos nearly always meet. */
+size_t hem__accuracy_cut(const hem__accuracy *accuracy);
 void hem__accuracy_clear(hem__accuracy *accuracy);
 
 /* Wilson's score interval (Wilson 1927) for `right` of `total`, at 95%: where the true rate lies. 0..1. */

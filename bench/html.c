@@ -96,24 +96,32 @@ void hem__html_base64(hem__html *page, const void *bytes, size_t size) {
 
 /* ---- pictures ---- */
 
+static void drop_low_bits(hem__image *image) {
+  for (size_t i = 0; i < image->width * image->height * 3; i++)
+    image->at[i] = (uint8_t)((image->at[i] & 0xFC) | image->at[i] >> 6); /* white stays white */
+}
+
 /* No larger than the page shows it: whole photos would make a page of many megabytes. */
-static hem_status encode(const hem__image *image, uint8_t **png, size_t *size, hem_error *err) {
+static hem_status encode(const hem__image *image, size_t most, bool coarse, uint8_t **png, size_t *size,
+                         hem_error *err) {
   size_t side = hem__max(image->width, image->height);
-  if (side <= PICTURE_MAX) return hem__image_png(image, png, size, err);
+  if (side <= most && (!coarse || side < TINY)) return hem__image_png(image, png, size, err);
+  most = hem__min(most, side);
   hem__image small = {0};
-  hem_status status = hem__image_resize(image, hem__max(1, image->width * PICTURE_MAX / side),
-                                        hem__max(1, image->height * PICTURE_MAX / side), &small, err);
+  hem_status status = hem__image_resize(image, hem__max(1, image->width * most / side),
+                                        hem__max(1, image->height * most / side), &small, err);
+  if (!status && coarse) drop_low_bits(&small);
   if (!status) status = hem__image_png(&small, png, size, err);
   hem__image_clear(&small);
   return status;
 }
 
-void hem__html_picture(hem__html *page, const hem__image *image) {
+static void put_picture(hem__html *page, const hem__image *image, size_t most, bool coarse) {
   uint8_t *png = NULL;
   size_t size = 0;
   hem_error why = {0};
   if (page->status) return;
-  hem_status status = encode(image, &png, &size, &why);
+  hem_status status = encode(image, most, coarse, &png, &size, &why);
   if (status == HEM_EUNSUPPORTED) {
     hem__html_put(page, "<div class=\"none\">no picture: built without libvips</div>");
   } else if (status) {
@@ -125,6 +133,15 @@ void hem__html_picture(hem__html *page, const hem__image *image) {
     hem__html_put(page, "\"/>");
   }
   free(png);
+}
+
+void hem__html_picture(hem__html *page, const hem__image *image) { put_picture(page, image, PICTURE_MAX, false); }
+
+void hem__html_thumbnail(hem__html *page, const hem__image *image, size_t side) {
+  if (image)
+    put_picture(page, image, side, true);
+  else
+    hem__html_put(page, "<div class=\"none\">no picture</div>");
 }
 
 /* ---- the page around the content ---- */
@@ -200,6 +217,7 @@ static const char *const style[] = {
     ".query{width:8rem}\n"
     ".photo img,.photo .none{display:block;width:100%;aspect-ratio:1;object-fit:contain;background:#fff padding-box;"
     "border:3px solid var(--line);border-radius:.5rem}\n"
+    ".wanted{margin-top:1rem}\n"
     ".photo .tiny{image-rendering:pixelated}\n"
     ".photo figcaption{margin-top:.3rem;line-height:1.3}\n"
     ".photo .none{background:none;font-size:.75rem;padding:.5rem;color:var(--muted)}\n"
@@ -209,6 +227,17 @@ static const char *const style[] = {
     "font-size:.875rem;font-weight:700;line-height:1.4rem;text-align:center}\n"
     ".right .mark{background:var(--good)}\n"
     ".wrong .mark{background:var(--bad)}\n"
+    ".alike{display:grid;grid-template-columns:repeat(auto-fill,minmax(8.5rem,1fr));gap:1rem;padding:.25rem 1.25rem "
+    "1.25rem}\n"
+    ".cards{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,21rem),1fr));gap:1rem}\n"
+    ".cards .card{margin:0}\n"
+    ".many{grid-column:1/-1}\n"
+    ".alike figcaption b{color:var(--ink)}\n"
+    ".alike .path{display:block;font-size:.6875rem;opacity:.85}\n"
+    ".reasons{margin:.5rem 1.25rem 1.25rem;padding-left:1.1rem;font-size:.8125rem}\n"
+    "nav ul{display:flex;flex-wrap:wrap;gap:.4rem .6rem;padding:0;list-style:none}\n"
+    "nav li{background:var(--card);border:1px solid var(--line);border-radius:2rem;padding:.2rem .8rem}\n"
+    "nav b{font-variant-numeric:tabular-nums}\n"
     "@media (max-width:36rem){.sheet{gap:.75rem;padding-inline:.875rem}.query{width:5.5rem}"
     ".hits{grid-template-columns:repeat(auto-fill,minmax(4.2rem,1fr))}}\n"
     "@media print{body{background:none}.card,.tile{break-inside:avoid}}\n"};

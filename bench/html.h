@@ -25,6 +25,9 @@ void hem__html_count(hem__html *page, size_t count); /* 12,345 */
 void hem__html_base64(hem__html *page, const void *bytes, size_t size);
 /* The photo as a part of the page, small; what it shows is for a caption to say. */
 void hem__html_picture(hem__html *page, const hem__image *image);
+/* For pages of hundreds of photos: at most `side` pixels a side and 64 levels a channel, which halves a PNG. NULL: a
+ * box that says that there is no picture. */
+void hem__html_thumbnail(hem__html *page, const hem__image *image, size_t side);
 
 /* The character at `text`, which does not end there, and how many bytes it takes. U+FFFD for bytes that are not UTF-8
  * and for what XML forbids. */

@@ -10,7 +10,8 @@
 #include "bench/html.h"
 #include "bench/plot.h"
 
-enum { TOP_1 = 0, TOP_20 = 3 }; /* places in hem__cuts */
+enum { TOP_1 = 0, TOP_20 = 3 };            /* places in hem__cuts */
+enum { QUERY_SIDE = 192, HIT_SIDE = 112 }; /* pixels: more than is shown, for fine screens */
 
 static double percent(size_t part, size_t whole) { return whole ? 100.0 * (double)part / (double)whole : NAN; }
 
@@ -63,7 +64,7 @@ static hem_status grid_init(const hem__accuracy *accuracy, grid *g, hem_error *e
   if (!status) status = hem__alloc(accuracy->row_count, sizeof(char *), "a report", &g->approaches.at, err);
   if (status) return status;
   g->of = accuracy;
-  g->cut = accuracy->by_label ? TOP_1 : TOP_20;
+  g->cut = hem__accuracy_cut(accuracy);
   const char *all = accuracy->rows[accuracy->row_count - 1].category;
   add(&g->categories, all);
   for (size_t i = 0; i < accuracy->row_count; i++) {
@@ -451,14 +452,21 @@ static void put_sheet(hem__html *page, const hem__sheet *sheet) {
   hem__html_text(page, sheet->title);
   hem__html_print(page, "</h3><small>%zu of %zu right</small></header>\n<div class=\"sheet\">", right,
                   sheet->hit_count);
-  hem__html_put(page, "<figure class=\"photo query\">");
-  hem__html_picture(page, sheet->query.image);
+  hem__html_put(page, "<div class=\"query\"><figure class=\"photo\">");
+  hem__html_thumbnail(page, sheet->query.image, QUERY_SIDE);
   put_caption(page, &sheet->query);
+  if (sheet->has_wanted) {
+    hem__html_put(page, "\n<figure class=\"photo wanted\">");
+    hem__html_thumbnail(page, sheet->wanted.image, QUERY_SIDE);
+    hem__html_put(page, "<small>wanted:</small>");
+    put_caption(page, &sheet->wanted);
+  }
+  hem__html_put(page, "</div>");
   hem__html_put(page, "\n<ol class=\"hits\">\n");
   for (size_t i = 0; i < sheet->hit_count; i++) {
     const hem__sheet_photo *hit = &sheet->hits[i];
     hem__html_print(page, "<li><figure class=\"photo %s\">", hit->right ? "right" : "wrong");
-    hem__html_picture(page, hit->image);
+    hem__html_thumbnail(page, hit->image, HIT_SIDE);
     hem__html_print(page, "<span class=\"mark\" role=\"img\" aria-label=\"%s\">%s</span>",
                     hit->right ? "right" : "wrong", hit->right ? "✓" : "✕");
     put_caption(page, hit);
@@ -472,6 +480,11 @@ static void put_sheets(hem__html *page, const hem__report *report) {
       page,
       "<section>\n<h2>Photos</h2>\n<p>On the left the query, on the right the shop photos nearest to it, "
       "nearest first. A solid green frame and ✓ mark a right photo, a dashed red frame and ✕ a wrong one.</p>\n");
+  if (report->sheets_about) {
+    hem__html_put(page, "<p>");
+    hem__html_text(page, report->sheets_about);
+    hem__html_put(page, "</p>\n");
+  }
   for (size_t i = 0; i < report->sheet_count; i++) put_sheet(page, &report->sheets[i]);
   hem__html_put(page, "</section>\n");
 }

@@ -7,7 +7,7 @@
 
 /* A query and what was found for it. All borrowed. */
 typedef struct hem__sheet_photo {
-  const hem__image *image;
+  const hem__image *image; /* NULL: there is none */
   const char *caption;
   bool right;
 } hem__sheet_photo;
@@ -17,6 +17,8 @@ typedef struct hem__sheet {
   hem__sheet_photo query;
   const hem__sheet_photo *hits; /* nearest first */
   size_t hit_count;
+  hem__sheet_photo wanted; /* what was to be found and is not among the hits */
+  bool has_wanted;
 } hem__sheet;
 
 /* One index kind measured against the exact answer. */
@@ -34,6 +36,7 @@ typedef struct hem__report {
   const hem__recall_row *recall; /* may be NULL */
   size_t recall_count;
   const hem__sheet *sheets;
+  const char *sheets_about; /* what the sheets show, or NULL */
   size_t sheet_count;
 } hem__report;
 

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "bench/recall.h"
+#include "bench/sheets.h"
 #include "cli/cli.h"
 
 enum {
@@ -15,14 +16,18 @@ enum {
   OPT_THREADS,
   OPT_CATALOG,
   OPT_QSPLIT,
-  OPT_GSPLIT
+  OPT_GSPLIT,
+  OPT_SHEETS,
+  OPT_APPROACH,
+  OPT_IDX
 };
 
 typedef struct evaluate_arguments {
   const char *path, *space, *report, *catalog;
   hem__accuracy_options accuracy;
   hem__recall_options recall;
-  bool json, quiet;
+  hem__sheets_options sheets;
+  bool sheets_given, json, quiet;
 } evaluate_arguments;
 
 static const char doc[] =
@@ -40,6 +45,12 @@ static const char doc[] =
 static const struct argp_option options[] = {
     {"space", OPT_SPACE, "NAME", 0, "Embedding space (default: the only one)", 0},
     {"report", OPT_REPORT, "FILE.html", 0, "Draw it", 0},
+    {"sheets", OPT_SHEETS, "N", 0,
+     "In the report, show N queries that were answered rightly and N that were not, of each category (default: 3)", 0},
+    {"approach", OPT_APPROACH, "NAME", 0,
+     "Of the sheets: this feature, or the space's name for all (default: the best)", 0},
+    {"distance", 'd', "NAME", 0, "Of the sheets: l1, l2 or cosine (default: the best)", 0},
+    {"idx", OPT_IDX, "FOLDER", 0, "Of the sheets: where the idx files are, for photos that lie in them", 0},
     {"match", OPT_MATCH, "WHAT", 0, "Right means: same item, or same label (default: item, where items have pairs)", 0},
     {"queries", OPT_QUERIES, "N", 0, "At most N queries a category, evenly spread", 0},
     {"query-split", OPT_QSPLIT, "SPLIT", 0, "Only queries of train, validation, test or none", 0},
@@ -65,6 +76,14 @@ static hem__match parse_match(struct argp_state *state, const char *text) {
   return HEM__MATCH_AUTO;
 }
 
+static int parse_distance(struct argp_state *state, const char *text) {
+  hem_distance distance = HEM_L2;
+  hem_error err;
+  if (hem_distance_parse(text, &distance, &err) || distance == HEM_IP)
+    argp_error(state, "no distance '%s': there are l1, l2 and cosine", text);
+  return (int)distance;
+}
+
 static error_t parse(int key, char *text, struct argp_state *state) {
   evaluate_arguments *a = state->input;
   switch (key) {
@@ -82,6 +101,22 @@ static error_t parse(int key, char *text, struct argp_state *state) {
       break;
     case 'q':
       a->quiet = true;
+      break;
+    case OPT_SHEETS:
+      a->sheets.each = cli_number(state, text, "--sheets", HEM__SHEETS_MAX);
+      a->sheets_given = true;
+      break;
+    case OPT_APPROACH:
+      a->sheets.approach = text;
+      a->sheets_given = true;
+      break;
+    case OPT_IDX:
+      a->sheets.idx = text;
+      a->sheets_given = true;
+      break;
+    case 'd':
+      a->sheets.distance = parse_distance(state, text);
+      a->sheets_given = true;
       break;
     case OPT_MATCH:
       a->accuracy.match = parse_match(state, text);
@@ -138,14 +173,14 @@ static int print_accuracy_json(const hem__accuracy *accuracy) {
                                   "leave_one_out", accuracy->leave_one_out, "rows", rows));
 }
 
-static void print_accuracy_row(const hem__accuracy_row *row) {
+static void print_accuracy_row(const hem__accuracy_row *row, size_t cut) {
   printf("%-12s %-22s %-7s %9s %9s", row->category, row->approach, hem_distance_name(row->distance),
          cli_count(row->queries), cli_count(row->gallery));
   for (size_t i = 0; i < HEM__CUTS; i++)
     printf(" %6.2f", row->queries ? 100.0 * (double)row->right[i] / (double)row->queries : 0);
   double low, high;
-  hem__wilson(row->right[3], row->queries, &low, &high);
-  printf("   %6.2f-%6.2f %7.2f\n", 100 * low, 100 * high, 100 * row->chance[3]);
+  hem__wilson(row->right[cut], row->queries, &low, &high);
+  printf("   %6.2f-%6.2f %7.2f\n", 100 * low, 100 * high, 100 * row->chance[cut]);
 }
 
 static void print_accuracy(const hem__accuracy *accuracy) {
@@ -157,16 +192,47 @@ static void print_accuracy(const hem__accuracy *accuracy) {
     snprintf(name, sizeof name, "top-%zu", hem__cuts[i]);
     printf(" %6s", name);
   }
-  printf("   %13s %7s\n", "top-20 95%", "chance");
+  char interval[16];
+  size_t cut = hem__accuracy_cut(accuracy);
+  snprintf(interval, sizeof interval, "top-%zu 95%%", hem__cuts[cut]);
+  printf("   %13s %7s\n", interval, "chance");
   for (size_t i = 0; i < accuracy->row_count; i++) {
     if (i && strcmp(accuracy->rows[i].category, accuracy->rows[i - 1].category) != 0) putchar('\n');
-    print_accuracy_row(&accuracy->rows[i]);
+    print_accuracy_row(&accuracy->rows[i], cut);
   }
 }
 
 static hem_status open_space(const evaluate_arguments *a, hem__catalog **catalog, size_t *space, hem_error *err) {
   hem_status status = hem__catalog_open(a->path, catalog, err);
   return status ? status : hem__catalog_find_space(*catalog, a->space, space, err);
+}
+
+static hem_status report_accuracy(evaluate_arguments *a, hem__catalog *catalog, const hem__accuracy *accuracy,
+                                  hem_error *err) {
+  char about[512] = "";
+  hem__sheets sheets = {0};
+  hem_status status = HEM_OK;
+  a->sheets.accuracy = a->accuracy;
+  if (a->sheets.each) status = hem__sheets_make(catalog, accuracy, &a->sheets, &sheets, err);
+  if (status) return status;
+  if (sheets.count)
+    snprintf(about, sizeof about,
+             "Found with %.100s, by %s. Right means: %s shows the same %s. The queries are evenly spread over those "
+             "that were answered rightly, and over those that were not.",
+             sheets.row->approach, hem_distance_name(sheets.row->distance),
+             accuracy->by_label ? "the nearest photo" : "one of the nearest 20", accuracy->by_label ? "label" : "item");
+  else if (a->sheets.each)
+    fputs("no sheets of photos: the queries' photos cannot be read (photos in idx files: --idx)\n", stderr);
+  hem__report report = {.title = "Hemline: top-k accuracy",
+                        .summary = a->path,
+                        .accuracy = accuracy,
+                        .sheets = sheets.at,
+                        .sheet_count = sheets.count,
+                        .sheets_about = about};
+  status = hem__report_write(&report, a->report, err);
+  if (!status) fprintf(stderr, "report: %s\n", a->report);
+  hem__sheets_clear(&sheets);
+  return status;
 }
 
 static int evaluate_catalog(evaluate_arguments *a) {
@@ -184,11 +250,7 @@ static int evaluate_catalog(evaluate_arguments *a) {
       print_accuracy(&accuracy);
     }
   }
-  if (!status && a->report) {
-    hem__report report = {.title = "Hemline: top-k accuracy", .summary = a->path, .accuracy = &accuracy};
-    status = hem__report_write(&report, a->report, &err);
-    if (!status) fprintf(stderr, "report: %s\n", a->report);
-  }
+  if (!status && a->report) status = report_accuracy(a, catalog, &accuracy, &err);
   if (status) code = cli_fail(&err);
   hem__accuracy_clear(&accuracy);
   hem__catalog_close(catalog);
@@ -253,17 +315,21 @@ static int evaluate_store(evaluate_arguments *a) {
 
 int cli_evaluate(int argc, char **argv) {
   static const struct argp argp = {.options = options, .parser = parse, .args_doc = "CATALOG|STORE", .doc = doc};
-  evaluate_arguments a = {.accuracy = {.query_split = -1, .gallery_split = -1}};
+  evaluate_arguments a = {.accuracy = {.query_split = -1, .gallery_split = -1}, .sheets = {.distance = -1, .each = 3}};
   argp_parse(&argp, argc, argv, 0, NULL, &a);
   a.accuracy.progress = a.recall.progress = cli_progress(a.quiet);
   bool store = cli_is_folder(a.path);
-  bool for_catalog =
-      a.space || a.accuracy.match || a.accuracy.query_split >= 0 || a.accuracy.gallery_split >= 0 || a.accuracy.threads;
+  bool for_catalog = a.space || a.accuracy.match || a.accuracy.query_split >= 0 || a.accuracy.gallery_split >= 0 ||
+                     a.accuracy.threads || a.sheets_given;
   if (store ? for_catalog : a.recall.k || a.catalog) {
     fprintf(stderr, "hemline evaluate: %s\n",
-            store
-                ? "--space, --match, --query-split, --gallery-split and --threads are for a catalogue; this is a store"
-                : "-k and --catalog are for a store; this is a catalogue");
+            store ? "--space, --match, --query-split, --gallery-split, --threads and the options of sheets are for a "
+                    "catalogue; this is a store"
+                  : "-k and --catalog are for a store; this is a catalogue");
+    return EXIT_USAGE;
+  }
+  if (a.sheets_given && !a.report) {
+    fputs("hemline evaluate: --sheets, --approach, --distance and --idx are for --report\n", stderr);
     return EXIT_USAGE;
   }
   return store ? evaluate_store(&a) : evaluate_catalog(&a);

@@ -12,6 +12,7 @@ static const cli_command commands[] = {
     {"evaluate", "top-k accuracy of a catalogue's features; recall of a store's indices", cli_evaluate},
     {"info", "what is in a catalogue or store", cli_info},
     {"verify", "check every checksum of a catalogue or store", cli_verify},
+    {"doctor", "what is wrong with a catalogue: copies, blank or missing photos, outliers", cli_doctor},
 };
 enum { COMMANDS = sizeof commands / sizeof *commands };
 
@@ -28,7 +29,8 @@ static void print_help(FILE *out) {
       "  hemline ingest shop.h5 --manifest photos.tsv\n"
       "  hemline index shop.h5 -o shop.store\n"
       "  hemline query shop.store street.jpg -k 5\n\n"
-      "Exit status: 0 done, 1 could not do it, 2 wrong usage, 3 done with rejected inputs.\n",
+      "Exit status: 0 done, 1 could not do it, 2 wrong usage, 3 done with rejected inputs (doctor: something was "
+      "found).\n",
       out);
 }
 

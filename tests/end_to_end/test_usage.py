@@ -4,7 +4,7 @@ import re
 
 import support
 
-COMMANDS = ("demo", "ingest", "delete", "index", "query", "evaluate", "info", "verify")
+COMMANDS = ("demo", "ingest", "delete", "index", "query", "evaluate", "info", "verify", "doctor")
 SOURCE = os.environ.get("HEMLINE_SOURCE", os.path.join(os.path.dirname(__file__), "..", ".."))
 WRONG = (
     (),

@@ -13,7 +13,7 @@ void hem__made_add(hem__made *made, hem__photo photo, const float *vector) {
   if (!photo.category) photo.category = "all";
   if (!photo.label) photo.label = "";
   if (!photo.path) photo.path = path;
-  photo.width = photo.height = 1;
+  if (!photo.width) photo.width = photo.height = 1;
   ck_ok(hem__photos_add(&made->photos, &photo, err));
   ck_ok(hem__grow(&made->vectors, &made->capacity, (row + 1) * made->dim, sizeof(float), "vectors", err));
   memcpy(made->vectors + row * made->dim, vector, made->dim * sizeof(float));
@@ -32,9 +32,8 @@ void hem__made_seal(const hem__made *made, const char *path) {
   if (made->block_count) memcpy(space.blocks, made->blocks, sizeof space.blocks);
   hem__matrix vectors = {.at = made->vectors, .rows = made->photos.count, .dim = made->dim};
   hem__catalog_part part = {.photos = made->photos.at, .count = made->photos.count, .vectors = &vectors};
-  hem__photos none = {0};
   hem__catalog_content content = {
-      .spaces = &space, .space_count = 1, .parts = &part, .part_count = 1, .rejected = &none, .threads = 1};
+      .spaces = &space, .space_count = 1, .parts = &part, .part_count = 1, .rejected = &made->photos, .threads = 1};
   ck_ok(hem__catalog_seal(path, &content, err));
 }
 

@@ -16,7 +16,7 @@ typedef struct hem__made {
 } hem__made;
 
 /* Copies a photo and its vector. What is NULL or zero in `photo` becomes: shop, category "all", an item of its own,
- * no label, path "photo-<row>". */
+ * no label, path "photo-<row>", 1 x 1 pixels. What is rejected in made->photos is sealed too. */
 void hem__made_add(hem__made *made, hem__photo photo, const float *vector);
 const float *hem__made_vector(const hem__made *made, size_t row);
 /* Seals the space "made" as a catalogue file. */

@@ -1,0 +1,21 @@
+/* The picture behind a row of a catalogue, read again from where it came: a photo file, or a folder of idx files. */
+#ifndef HEM_BENCH_PICTURES_H
+#define HEM_BENCH_PICTURES_H
+
+#include "ingest/catalog.h"
+
+typedef struct hem__pictures hem__pictures;
+
+/* `idx`: the folder of idx files that photos named "<file>#<number>" lie in; NULL: there is none, and these have no
+ * picture. The catalogue is borrowed until hem__pictures_close. Errors: those of hem__source_idx, ENOMEM. */
+hem_status hem__pictures_open(const hem__catalog *catalog, const char *idx, hem__pictures **out, hem_error *err);
+void hem__pictures_close(hem__pictures *pictures);
+
+/* False where the row's photo lies inside another file that was not named, or was never a photo. */
+bool hem__pictures_has(const hem__pictures *pictures, size_t row);
+
+/* Decodes the photo of a row, cropped to its box. Any thread. Errors: ENOTFOUND (the file is gone, or there is no
+ * picture), EMISMATCH (its bytes are no longer those that were ingested), those of hem__photo_file_read. */
+hem_status hem__pictures_read(const hem__pictures *pictures, size_t row, hem__image *out, hem_error *err);
+
+#endif
