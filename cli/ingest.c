@@ -81,8 +81,9 @@ int cli_ingest(int argc, char **argv) {
   cli_networks_clear(&a.networks);
   if (status) return cli_fail(&err);
   cli_progress_end();
-  fprintf(stderr, "%s: %s photos (%s added, %s already there, %s rejected)\n", a.options.catalog,
-          cli_count(result.rows), cli_count(result.added), cli_count(result.skipped), cli_count(result.rejected));
+  fprintf(stderr, "%s: %s photos (%s added, ", a.options.catalog, cli_count(result.rows), cli_count(result.added));
+  if (result.replaced) fprintf(stderr, "%s replaced, ", cli_count(result.replaced));
+  fprintf(stderr, "%s already there, %s rejected)\n", cli_count(result.skipped), cli_count(result.rejected));
   if (result.rejected) fprintf(stderr, "why photos were rejected: hemline info %s --rejected\n", a.options.catalog);
   return result.rejected ? EXIT_REJECTED : EXIT_DONE;
 }
