@@ -9,7 +9,9 @@ _hemline() {
   case $previous in
     --kind) mapfile -t COMPREPLY < <(compgen -W 'flat hnsw hnsw-sq8 ivf ivf-sq8 ivf-pq' -- "$current") ;;
     -d | --distance) mapfile -t COMPREPLY < <(compgen -W 'l2 l1 cosine ip' -- "$current") ;;
-    -f | --features) mapfile -t COMPREPLY < <(compgen -W 'hog color hue ccv harris pixels' -- "$current") ;;
+    -f | --features) mapfile -t COMPREPLY < <(compgen -W 'hog color hue ccv harris pixels hemnet' -- "$current") ;;
+    --preset)
+      mapfile -t COMPREPLY < <(compgen -W 'vgg16 vgg19 inception_v3 resnet50 mobilenet_v2 mobilenet_tf help' -- "$current") ;;
     --match) mapfile -t COMPREPLY < <(compgen -W 'item label' -- "$current") ;;
     --query-split | --gallery-split)
       mapfile -t COMPREPLY < <(compgen -W 'train validation test none' -- "$current") ;;

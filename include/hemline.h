@@ -82,7 +82,7 @@ typedef struct hem_ingest_options {
   const char *catalog;         /* the HDF5 file to make or to add to */
   const char *idx;             /* folder of Fashion-MNIST files, or NULL */
   const char *manifest;        /* TSV or CSV listing of photos, or NULL; with `vectors`, of what its rows are */
-  const char *const *features; /* one embedding space each: "hog,color,ccv,harris", "pixels", ... */
+  const char *const *features; /* one embedding space each: "hog,color,ccv,harris", "onnx:FILE", ... */
   size_t feature_count;        /* 0: one space, "hog,color,ccv,harris" */
   size_t threads;              /* 0: one for each core */
   size_t segment_rows; /* photos a sealed segment holds; 0: 8192 (512 where there is a network), or what fits 64 MiB */
@@ -255,8 +255,15 @@ HEM_API hem_status hem_search(hem_searcher *searcher, const float *vector, size_
 
 typedef struct hem_embedder hem_embedder;
 
-/* `features` as in hem_engine_info. One embedder a thread.
- * Errors: EINVAL (unknown feature), ENOMEM. */
+/* `features` as in hem_engine_info. One embedder a thread; embedders of the same network share its weights.
+ *
+ * A network stands among the features as "onnx:FILE", or
+ * "onnx:FILE?preset=NAME&layer=NAME&preprocess=TEXT&normalise=l2" with any of these options; "hemnet" is the one that
+ * Hemline ships. In names and values the bytes , ? & % and blanks are written as %XX. Where the file was moved, change
+ * the text: the space is the same while its bytes are. Errors: EINVAL (unknown feature, an option that does not fit the
+ * model), ENOTFOUND (no such model or layer), ECORRUPT (not an ONNX model), EUNSUPPORTED (built without ONNX Runtime,
+ * or it is not there; a model that is none for images; ready-made vectors, which no photo can be embedded like), EIO,
+ * ENOMEM. */
 HEM_API hem_status hem_embedder_new(const char *features, hem_embedder **embedder, hem_error *err);
 HEM_API void hem_embedder_free(hem_embedder *embedder);
 HEM_API size_t hem_embedder_dim(const hem_embedder *embedder);
