@@ -87,24 +87,6 @@ hem_status hem__doctor_loop(const hem__doctor_run *run, const hem__doctor_steps 
 
 /* ---- what the columns tell ---- */
 
-/* Reasons name the photo, and numbers that differ from photo to photo; what is left is the kind of reason. */
-static void reason_kind(const hem__rejection *rejection, char *out, size_t size) {
-  size_t used = 0, path = strlen(rejection->path);
-  for (const char *at = rejection->reason; *at && used + 4 < size;) {
-    if (path && !strncmp(at, rejection->path, path)) {
-      at += path;
-      out[used++] = '*';
-    } else if (*at >= '0' && *at <= '9') {
-      at += strspn(at, "0123456789");
-      out[used++] = 'N';
-    } else {
-      out[used++] = *at++;
-    }
-  }
-  out[used] = '\0';
-  while (used && hem__is_utf8(out) == false) out[--used] = '\0';
-}
-
 typedef struct refusal {
   size_t place, kind;
 } refusal;
@@ -122,7 +104,7 @@ static hem_status number_reasons(hem__doctor_run *run, refusal *refusals, hem_er
   for (size_t i = 0; i < run->photos->rejected_count && !status; i++) {
     char kind[512];
     const char *kept;
-    reason_kind(&run->photos->rejected[i], kind, sizeof kind);
+    hem__rejection_kind(&run->photos->rejected[i], kind, sizeof kind);
     refusals[i].place = i;
     status = hem__arena_copy(&texts, kind, strlen(kind), &kept, err);
     if (!status) status = hem__set_add(&kinds, kept, &refusals[i].kind, err);

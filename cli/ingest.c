@@ -1,4 +1,7 @@
 /* hemline ingest: photos into a catalogue. */
+#include <stdlib.h>
+#include <string.h>
+
 #include "cli/networks.h"
 
 enum {
@@ -136,6 +139,61 @@ static error_t parse(int key, char *text, struct argp_state *state) {
   return 0;
 }
 
+/* ---- why photos were rejected ---- */
+
+enum { KINDS_SHOWN = 8 };
+
+typedef struct kind {
+  size_t first, count; /* its first rejection, and how many there are */
+} kind;
+
+static int by_count(const void *a, const void *b) {
+  const kind *x = a, *y = b;
+  if (x->count != y->count) return x->count < y->count ? 1 : -1;
+  return (x->first > y->first) - (x->first < y->first);
+}
+
+static hem_status count_kinds(const hem__photos *photos, kind *kinds, size_t *count, hem_error *err) {
+  hem__set names = {0};
+  hem__arena texts = {0};
+  hem_status status = HEM_OK;
+  for (size_t i = 0; i < photos->rejected_count && !status; i++) {
+    char name[512];
+    const char *kept;
+    size_t number;
+    hem__rejection_kind(&photos->rejected[i], name, sizeof name);
+    status = hem__arena_copy(&texts, name, strlen(name), &kept, err);
+    if (!status) status = hem__set_add(&names, kept, &number, err);
+    if (status) break;
+    if (number == *count) kinds[(*count)++].first = i;
+    kinds[number].count++;
+  }
+  hem__set_clear(&names);
+  hem__arena_clear(&texts);
+  return status;
+}
+
+/* One line a kind of reason, the most frequent first, each with one photo's own words. */
+static void print_reasons(const char *path) {
+  hem__catalog *catalog = NULL;
+  kind *kinds = NULL;
+  size_t count = 0;
+  if (hem__catalog_open(path, &catalog, NULL)) return;
+  const hem__photos *photos = hem__catalog_photos(catalog);
+  hem_status status = hem__alloc(photos->rejected_count, sizeof *kinds, "reasons", &kinds, NULL);
+  if (!status) status = count_kinds(photos, kinds, &count, NULL);
+  if (!status && count) {
+    qsort(kinds, count, sizeof *kinds, by_count);
+    fputs("rejected, most frequent reason first:\n", stderr);
+    for (size_t i = 0; i < hem__min(count, KINDS_SHOWN); i++)
+      fprintf(stderr, "%9s  %s\n", cli_count(kinds[i].count), photos->rejected[kinds[i].first].reason);
+    if (count > KINDS_SHOWN) fprintf(stderr, "           and %s more reasons\n", cli_count(count - KINDS_SHOWN));
+  }
+  fprintf(stderr, "all of them: hemline info %s --rejected\n", path);
+  free(kinds);
+  hem__catalog_close(catalog);
+}
+
 int cli_ingest(int argc, char **argv) {
   static const struct argp argp = {.options = options, .parser = parse, .args_doc = "CATALOG", .doc = doc};
   ingest_arguments a = {.options = {.size = sizeof a.options}};
@@ -152,6 +210,6 @@ int cli_ingest(int argc, char **argv) {
   fprintf(stderr, "%s: %s photos (%s added, ", a.options.catalog, cli_count(result.rows), cli_count(result.added));
   if (result.replaced) fprintf(stderr, "%s replaced, ", cli_count(result.replaced));
   fprintf(stderr, "%s already there, %s rejected)\n", cli_count(result.skipped), cli_count(result.rejected));
-  if (result.rejected) fprintf(stderr, "why photos were rejected: hemline info %s --rejected\n", a.options.catalog);
+  if (result.rejected) print_reasons(a.options.catalog);
   return result.rejected ? EXIT_REJECTED : EXIT_DONE;
 }

@@ -72,6 +72,23 @@ hem_status hem__photos_reject(hem__photos *photos, const char *path, const char 
   return status;
 }
 
+void hem__rejection_kind(const hem__rejection *rejection, char *out, size_t size) {
+  size_t used = 0, path = strlen(rejection->path);
+  for (const char *at = rejection->reason; *at && used + 4 < size;) {
+    if (path && !strncmp(at, rejection->path, path)) {
+      at += path;
+      out[used++] = '*';
+    } else if (*at >= '0' && *at <= '9') {
+      at += strspn(at, "0123456789");
+      out[used++] = 'N';
+    } else {
+      out[used++] = *at++;
+    }
+  }
+  out[used] = '\0';
+  while (used && hem__is_utf8(out) == false) out[--used] = '\0';
+}
+
 void hem__photos_clear(hem__photos *photos) {
   free(photos->at);
   free(photos->rejected);
