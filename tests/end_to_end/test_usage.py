@@ -4,7 +4,7 @@ import re
 
 import support
 
-COMMANDS = ("demo", "ingest", "index", "query", "evaluate", "info", "verify")
+COMMANDS = ("demo", "ingest", "index", "query", "evaluate", "info", "verify", "doctor")
 SOURCE = os.environ.get("HEMLINE_SOURCE", os.path.join(os.path.dirname(__file__), "..", ".."))
 WRONG = (
     (),
@@ -33,6 +33,7 @@ WRONG = (
     ("info",),
     ("info", "a", "b"),
     ("verify",),
+    ("doctor",),
 )
 MISSING = (
     ("ingest", "{0}/shop.h5", "--idx", "{0}/nowhere"),
@@ -42,6 +43,7 @@ MISSING = (
     ("evaluate", "{0}/nowhere.h5"),
     ("info", "{0}/nowhere.h5"),
     ("verify", "{0}/nowhere.h5"),
+    ("doctor", "{0}/nowhere.h5"),
 )
 
 
