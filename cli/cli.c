@@ -8,7 +8,6 @@
 #include <time.h>
 #include <unistd.h>
 
-
 int cli_fail(const hem_error *err) {
   cli_progress_end();
   fprintf(stderr, "hemline: %s\n", err->message);

@@ -15,6 +15,7 @@ typedef struct cli_command {
 } cli_command;
 
 int cli_ingest(int argc, char **argv);
+int cli_delete(int argc, char **argv);
 int cli_index(int argc, char **argv);
 int cli_query(int argc, char **argv);
 int cli_evaluate(int argc, char **argv);

@@ -6,6 +6,7 @@
 static const cli_command commands[] = {
     {"demo", "the whole path on 70,000 real garments, with a report to look at", cli_demo},
     {"ingest", "photos into a catalogue of embeddings", cli_ingest},
+    {"delete", "items or photos out of a catalogue", cli_delete},
     {"index", "a catalogue into an index for each category", cli_index},
     {"query", "a photo, vector or row into the nearest items", cli_query},
     {"evaluate", "top-k accuracy of a catalogue's features; recall of a store's indices", cli_evaluate},

@@ -6,6 +6,7 @@
 #include "base/file.h"
 #include "cli/cli.h"
 #include "index/generation.h"
+#include "ingest/network.h"
 
 enum { OPT_JSON = 256, OPT_REJECTED };
 
@@ -102,6 +103,10 @@ static int catalog_text(const hem__catalog *catalog, const tally *tallies, size_
   for (size_t i = 0; i < hem__catalog_space_count(catalog); i++) {
     const hem__space *space = hem__catalog_space(catalog, i);
     printf("%-28s %6zu  %.16s\n", space->name, space->dim, space->hash);
+  }
+  for (size_t i = 0; i < hem__catalog_space_count(catalog); i++) {
+    const hem__space *space = hem__catalog_space(catalog, i);
+    if (hem__has_network(space->features)) printf("\n%s\n%s", space->features, space->recipe);
   }
   return EXIT_DONE;
 }

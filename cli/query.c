@@ -7,12 +7,13 @@
 #include "base/file.h"
 #include "cli/cli.h"
 #include "ingest/catalog.h"
+#include "ingest/network.h"
 
-enum { OPT_ROW = 256, OPT_VECTOR, OPT_EXACT, OPT_JSON, OPT_PHOTOS, OPT_CATALOG };
+enum { OPT_ROW = 256, OPT_VECTOR, OPT_EXACT, OPT_JSON, OPT_PHOTOS, OPT_CATALOG, OPT_CNN };
 enum { CATEGORIES_MAX = 256, PHOTOS_MAX = 4096 };
 
 typedef struct query_arguments {
-  const char *store, *vector, *catalog;
+  const char *store, *vector, *catalog, *cnn;
   const char *photos[PHOTOS_MAX];
   size_t photo_count;
   bool has_row, json;
@@ -45,6 +46,7 @@ static const struct argp_option options[] = {
     {"photos", OPT_PHOTOS, NULL, 0, "Rank photos, not items", 0},
     {"exact", OPT_EXACT, NULL, 0, "Scan every photo instead of asking the index", 0},
     {"catalog", OPT_CATALOG, "FILE", 0, "Where the catalogue is now (for --row)", 0},
+    {"cnn", OPT_CNN, "FILE", 0, "Where the store's network is now", 0},
     {"json", OPT_JSON, NULL, 0, "Answer as JSON", 0},
     {0}};
 
@@ -60,6 +62,9 @@ static error_t parse(int key, char *text, struct argp_state *state) {
       break;
     case OPT_CATALOG:
       a->catalog = text;
+      break;
+    case OPT_CNN:
+      a->cnn = text;
       break;
     case OPT_EXACT:
       a->search.exact = true;
@@ -207,15 +212,28 @@ static hem_status ask_vector(asking *s, hem_error *err) {
   return status;
 }
 
+/* Embeds as the store was: with its features, and with the same bytes of its network. */
+static hem_status open_embedder(const asking *s, hem_embedder **out, hem_error *err) {
+  char *moved = NULL;
+  const char *features = s->info.features;
+  hem_status status = s->a->cnn ? hem__network_move(features, s->a->cnn, &moved, err) : HEM_OK;
+  if (!status && moved) features = moved;
+  if (!status) status = hem_embedder_new(features, out, err);
+  if (!status && strcmp(hem_embedder_hash(*out), s->info.space_hash) != 0)
+    status =
+        hem__fail(err, HEM_EMISMATCH, "'%.200s' is another space (%.12s) than the store's (%.12s): %s", features,
+                  hem_embedder_hash(*out), s->info.space_hash,
+                  hem__has_network(features) ? "name the network it was built with (--cnn), or ingest and index again"
+                                             : "ingest and index again");
+  free(moved);
+  return status;
+}
+
 /* A photo that cannot be read is named, and the others are answered. */
 static hem_status ask_photos(asking *s, hem_error *err) {
   hem_embedder *embedder = NULL;
   float *vector = NULL;
-  hem_status status = hem_embedder_new(s->info.features, &embedder, err);
-  if (!status && strcmp(hem_embedder_hash(embedder), s->info.space_hash) != 0)
-    status =
-        hem__fail(err, HEM_EMISMATCH, "this Hemline computes '%s' otherwise than the store's: ingest and index again",
-                  s->info.features);
+  hem_status status = open_embedder(s, &embedder, err);
   if (!status) status = hem__alloc(s->info.dim, sizeof *vector, "a vector", &vector, err);
   for (size_t i = 0; i < s->a->photo_count && !status; i++) {
     question q = {.name = s->a->photos[i], .vector = vector, .dim = s->info.dim};

@@ -40,5 +40,8 @@ if(TARGET hemline_shared)
     DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/hemline)
 endif()
 
+if(EXISTS "${CMAKE_SOURCE_DIR}/data/hemnet.onnx")
+  install(FILES data/hemnet.onnx DESTINATION ${CMAKE_INSTALL_DATADIR}/hemline)
+endif()
 install(FILES docs/hemline.1 DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)
 install(FILES cli/completion.bash DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions RENAME hemline)

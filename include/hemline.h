@@ -98,7 +98,8 @@ typedef struct hem_ingest_options {
 
 typedef struct hem_ingest_result {
   uint64_t added;    /* photos embedded in this run */
-  uint64_t skipped;  /* already in the catalogue */
+  uint64_t replaced; /* embedded anew: their file, item, category, label, domain or split had changed */
+  uint64_t skipped;  /* already in the catalogue, unchanged */
   uint64_t rejected; /* unreadable; listed with reasons under /rejected */
   uint64_t rows;     /* photos in the catalogue now */
 } hem_ingest_result;
@@ -110,6 +111,27 @@ typedef struct hem_ingest_result {
  * Errors: EINVAL, ENOTFOUND (source), EBUSY (another writer), EMISMATCH (other spaces than the catalogue's),
  * ECORRUPT, EVERSION, EIO (disk full among others), ENOMEM, ECANCELED. */
 HEM_API hem_status hem_ingest(const hem_ingest_options *options, hem_ingest_result *result, hem_error *err);
+
+typedef struct hem_delete_options {
+  size_t size;              /* sizeof(hem_delete_options) */
+  const char *catalog;      /* the HDF5 file to delete from */
+  const char *const *items; /* item ids: all of their photos */
+  size_t item_count;
+  const char *const *paths; /* photos, as the catalogue names them, with all of their boxes */
+  size_t path_count;
+  hem_progress progress;
+} hem_delete_options;
+
+typedef struct hem_delete_result {
+  uint64_t deleted; /* photos */
+  uint64_t missing; /* items and paths that the catalogue does not hold */
+  uint64_t rows;    /* photos in the catalogue now */
+} hem_delete_result;
+
+/* Writes the catalogue anew without these photos, and replaces it in one step. Stores built from it keep answering with
+ * them until they are indexed again. Where none of them is in it, the catalogue stays as it is.
+ * Errors: those of hem_ingest. */
+HEM_API hem_status hem_delete(const hem_delete_options *options, hem_delete_result *result, hem_error *err);
 
 /* ---- index: catalogue -> generation of per-category indices ---- */
 

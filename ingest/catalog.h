@@ -31,10 +31,11 @@ typedef struct hem__space {
 
 /* ---- writing ---- */
 
-/* Rows from one origin: a buffer, or an open catalogue. */
+/* Rows from one origin: a buffer, or a run of rows of an open catalogue. */
 typedef struct hem__catalog_part {
-  const hem__photos *photos;
-  const hem__matrix *vectors; /* one matrix for each space; rows = photos->count */
+  const hem__photo *photos;
+  size_t count;
+  const hem__matrix *vectors; /* one matrix of `count` rows for each space */
 } hem__catalog_part;
 
 /* All that goes into one file. Borrowed. */
@@ -44,6 +45,7 @@ typedef struct hem__catalog_content {
   const hem__catalog_part *parts; /* their rows, in order */
   size_t part_count;
   const hem__photos *rejected; /* its list of rejections; its photos are not looked at */
+  const hem__digest *base;     /* of a segment: the identity of the catalogue it goes onto; NULL for a catalogue */
   size_t threads;              /* for checksums; 0: one for each core */
   hem_progress progress;
 } hem__catalog_content;
@@ -64,6 +66,10 @@ void hem__catalog_close(hem__catalog *catalog);
 
 const char *hem__catalog_path(const hem__catalog *catalog);
 const hem__photos *hem__catalog_photos(const hem__catalog *catalog);
+/* What tells this file from every other one: the checksum of its seal. */
+hem__digest hem__catalog_identity(const hem__catalog *catalog);
+/* Of a segment: the identity of the catalogue it was sealed beside; zeros where there was none. */
+hem__digest hem__catalog_base(const hem__catalog *catalog);
 size_t hem__catalog_space_count(const hem__catalog *catalog);
 const hem__space *hem__catalog_space(const hem__catalog *catalog, size_t space);
 /* `name` NULL: the only space. Errors: ENOTFOUND, EINVAL (several to choose from); both list them. */

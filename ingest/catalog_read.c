@@ -24,6 +24,7 @@ struct hem__catalog {
   hem__photos photos;
   stored_space spaces[HEM__SPACES_MAX];
   size_t space_count;
+  hem__digest base;
 };
 
 static hem_status damaged(const hem__catalog *catalog, const char *what, hem_error *err) {
@@ -287,6 +288,14 @@ static bool same_file(hid_t file, const hem__map *map) {
          (uint64_t)st.st_dev == map->device && (uint64_t)st.st_ino == map->inode;
 }
 
+static hem_status read_base(hem__catalog *catalog, hid_t file, hem_error *err) {
+  const char *hex;
+  if (H5Aexists(file, "base") <= 0) return HEM_OK;
+  hem_status status = get_text(catalog, file, "base", &hex, err);
+  if (!status && !hem__digest_parse(hex, &catalog->base)) status = damaged(catalog, "its base is no checksum", err);
+  return status;
+}
+
 static hem_status read_file(hem__catalog *catalog, hem_error *err) {
   hid_t access = H5Pcreate(H5P_FILE_ACCESS);
   H5Pset_file_locking(access, false, true); /* sealed files do not change; read-only file systems cannot lock */
@@ -297,6 +306,7 @@ static hem_status read_file(hem__catalog *catalog, hem_error *err) {
                           ? read_photos(catalog, file, err)
                           : hem__fail(err, HEM_EBUSY, "%s was replaced while it was opened: try again", catalog->path);
   if (!status) status = read_rejections(catalog, file, err);
+  if (!status) status = read_base(catalog, file, err);
   if (!status) status = read_spaces(catalog, file, err);
   H5Fclose(file);
   return status;
@@ -334,6 +344,8 @@ void hem__catalog_close(hem__catalog *catalog) {
 
 const char *hem__catalog_path(const hem__catalog *catalog) { return catalog->path; }
 const hem__photos *hem__catalog_photos(const hem__catalog *catalog) { return &catalog->photos; }
+hem__digest hem__catalog_identity(const hem__catalog *catalog) { return catalog->seal.identity; }
+hem__digest hem__catalog_base(const hem__catalog *catalog) { return catalog->base; }
 size_t hem__catalog_space_count(const hem__catalog *catalog) { return catalog->space_count; }
 const hem__space *hem__catalog_space(const hem__catalog *catalog, size_t space) {
   return &catalog->spaces[space].space;

@@ -42,8 +42,8 @@ typedef struct cursor {
 /* Row i's struct. Rows are asked for in order. */
 static const uint8_t *row_at(const rows *all, size_t i, cursor *c) {
   if (all->rejected) return (const uint8_t *)(all->rejected + i);
-  while (i - c->first >= all->parts[c->part].photos->count) c->first += all->parts[c->part++].photos->count;
-  return (const uint8_t *)&all->parts[c->part].photos->at[i - c->first];
+  while (i - c->first >= all->parts[c->part].count) c->first += all->parts[c->part++].count;
+  return (const uint8_t *)&all->parts[c->part].photos[i - c->first];
 }
 
 static const char *text_of(const uint8_t *row, const hem__column *c) {
@@ -156,6 +156,14 @@ static bool put_text(hid_t object, const char *name, const char *text) {
   H5Sclose(space);
   H5Tclose(type);
   return fine;
+}
+
+/* Of a segment only: a catalogue of the same photos is the same bytes, however it grew. */
+static bool put_base(hid_t file, const hem__digest *base) {
+  if (!base) return true;
+  char hex[65];
+  hem__digest_hex(base, hex);
+  return put_text(file, "base", hex);
 }
 
 static bool put_block_dims(hid_t object, const hem__space *space) {
@@ -381,9 +389,10 @@ static hem_status write_tables(const sealing *s, hid_t file, hem_error *err) {
 static hem_status write_file(sealing *s, const char *path, hem_error *err) {
   hem__hdf5_enter();
   hid_t file = create_file(path);
-  hem_status status = file >= 0 && put_text(file, "hemline_version", HEM_VERSION_STRING)
-                          ? create_spaces(s, file, err)
-                          : hem__hdf5_fail(err, HEM_EIO, "make the file", path);
+  hem_status status =
+      file >= 0 && put_text(file, "hemline_version", HEM_VERSION_STRING) && put_base(file, s->content->base)
+          ? create_spaces(s, file, err)
+          : hem__hdf5_fail(err, HEM_EIO, "make the file", path);
   hem__hdf5_leave();
   if (!status) status = fill_spaces(s, path, err);
   hem__hdf5_enter();
@@ -407,7 +416,7 @@ hem_status hem__catalog_seal(const char *path, const hem__catalog_content *conte
   sealing s = {.path = path, .content = content};
   char *temporary = NULL;
   hem_status status = check_spaces(content->spaces, content->space_count, err);
-  for (size_t i = 0; i < content->part_count; i++) s.rows += content->parts[i].photos->count;
+  for (size_t i = 0; i < content->part_count; i++) s.rows += content->parts[i].count;
   if (!status) status = hem__print(&temporary, err, "%s.tmp", path);
   if (!status) status = alloc_digests(&s, err);
   if (status) goto exit;

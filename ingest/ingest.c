@@ -1,10 +1,12 @@
 /* MAIN PATH of `hemline ingest`: photos -> embeddings -> catalogue.
  *
- * The source lists photos; those the catalogue holds already are skipped. The others are decoded and embedded
- * a batch at a time, by all cores, each into its own row. A full batch is sealed as a segment beside the
- * catalogue, in a thread of its own, while the next batch is embedded. At the end the old catalogue and the
- * segments are folded into one new file, which replaces the old one in one step. A run that is killed loses
- * the batch in progress and the one being sealed; the same command goes on behind the last sealed segment. */
+ * The source lists photos; those the catalogue holds already, unchanged, are skipped: told by path, size and time of
+ * change, and where these differ by SHA-256. The others are decoded and embedded a batch at a time, by all cores, each
+ * photo by one core from its file to its own row: so decoding and inference overlap without a queue between them. A
+ * full batch is sealed as a segment beside the catalogue, in a thread of its own, while the next batch is embedded. At
+ * the end the old catalogue and the segments are folded into one new file, which replaces the old one in one step. A
+ * run that is killed loses the batch in progress and the one being sealed; the same command goes on behind the last
+ * sealed segment. */
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,12 +17,27 @@
 #include "ingest/segments.h"
 #include "ingest/source.h"
 
-enum { SEGMENT_ROWS = 8192, SEGMENT_BYTES = 64 << 20, SEGMENT_ROWS_MIN = 64, REPORT_EVERY = 256 };
+enum {
+  SEGMENT_ROWS = 8192,
+  SEGMENT_BYTES = 64 << 20,
+  SEGMENT_ROWS_MIN = 64,
+  REPORT_EVERY = 256,
+  LOOKED_AT_MOST = 1 << 16
+};
 
-/* Photos on their way into one segment. Slot i of everything belongs to listed photo i. */
+/* One listed photo on its way. */
+typedef struct slot {
+  hem__listed listed;
+  bool there;          /* the catalogue has it with the same item and so on: only a change of its file is news */
+  bool replaces;       /* the catalogue has it: what is embedded now takes the place of that */
+  bool unchanged;      /* nothing was embedded */
+  hem__known_photo as; /* what is known of it */
+  hem_error error;     /* code not HEM_OK: it is rejected */
+} slot;
+
+/* Photos on their way into one segment. Row i of `vectors` belongs to slot i. */
 typedef struct batch {
-  hem__listed *listed;
-  hem_error *errors; /* code not HEM_OK: this photo is rejected */
+  slot *slots;
   float *vectors[HEM__SPACES_MAX];
   size_t count;
   hem__photos photos; /* what is sealed of it */
@@ -28,7 +45,7 @@ typedef struct batch {
 
 typedef struct ingest {
   hem_ingest_options options;
-  char *catalog; /* its real path, where it exists */
+  char *catalog; /* its real path */
   hem__extractor *extractors[HEM__SPACES_MAX];
   hem__space spaces[HEM__SPACES_MAX];
   size_t space_count, rows, threads; /* rows: of a batch */
@@ -44,7 +61,7 @@ typedef struct ingest {
   batch *sealing; /* not NULL: the sealer runs on it */
   hem_error seal_error;
   hem_ingest_result result;
-  uint64_t listed;
+  uint64_t listed, unreported;
 } ingest;
 
 /* ---- opening ---- */
@@ -103,16 +120,14 @@ static hem_status check_same_spaces(const ingest *in, const hem__catalog *catalo
 }
 
 static hem_status open_catalog(ingest *in, hem_error *err) {
-  hem_status status = hem__segments_open(in->options.catalog, &in->segments, err);
+  hem_status status = hem__segments_open(in->options.catalog, &in->known, &in->segments, err);
   for (size_t c = 0; c < in->segments.count && !status; c++) {
     const hem__photos *photos = hem__catalog_photos(in->segments.open[c]);
     status = check_same_spaces(in, in->segments.open[c], err);
-    for (size_t i = 0; i < photos->count && !status; i++)
-      status = hem__known_meet(&in->known, &photos->at[i], &(hem__meeting){0}, err);
     for (size_t i = 0; i < photos->rejected_count && !status; i++)
       status = hem__set_add(&in->rejected, photos->rejected[i].path, NULL, err);
   }
-  in->result.rows = in->known.keys.count;
+  in->result.rows = in->known.count;
   return status;
 }
 
@@ -138,8 +153,7 @@ static hem_status open_batches(ingest *in, hem_error *err) {
   if (!in->rows) in->rows = hem__max(hem__min(SEGMENT_ROWS, SEGMENT_BYTES / bytes), SEGMENT_ROWS_MIN);
   hem_status status = HEM_OK;
   for (batch *b = in->batches; b < in->batches + 2 && !status; b++) {
-    status = hem__alloc(in->rows, sizeof *b->listed, "a batch", &b->listed, err);
-    if (!status) status = hem__alloc(in->rows, sizeof *b->errors, "a batch", &b->errors, err);
+    status = hem__alloc(in->rows, sizeof *b->slots, "a batch", &b->slots, err);
     for (size_t i = 0; i < in->space_count && !status; i++) {
       size_t values;
       if (!hem__mul(in->rows, in->spaces[i].dim, &values))
@@ -167,25 +181,45 @@ typedef struct embedding {
   size_t first;
 } embedding;
 
+/* Decodes and extracts, unless the photo's bytes are those that the catalogue has embedded. */
+static hem_status embed_photo(const embedding *e, slot *s, size_t i, size_t worker, hem_error *err) {
+  const ingest *in = e->in;
+  hem__image image = {0};
+  const hem__digest *unless = s->there ? &s->as.source : NULL;
+  hem_status status = in->source->read(in->source, &s->listed, unless, &s->listed.photo, &image, err);
+  s->unchanged = !status && !image.at;
+  for (size_t space = 0; space < in->space_count && image.at && !status; space++)
+    status = hem__extract(in->extractors[space], in->scratch[worker * in->space_count + space], &image,
+                          e->b->vectors[space] + i * in->spaces[space].dim, err);
+  hem__image_clear(&image);
+  return status;
+}
+
+static bool is_stamp_known(const slot *s) {
+  return s->there && s->as.mtime_ns && s->as.bytes == s->listed.photo.bytes &&
+         s->as.mtime_ns == s->listed.photo.mtime_ns;
+}
+
 static void embed_one(void *context, size_t i, size_t worker) {
   const embedding *e = context;
-  const ingest *in = e->in;
   i += e->first;
-  hem__listed *listed = &e->b->listed[i];
-  hem_error *err = &e->b->errors[i];
-  hem__image image = {0};
-  *err = (hem_error){0};
-  if (listed->reason) {
-    hem__fail(err, HEM_ECORRUPT, "%s", listed->reason);
+  slot *s = &e->b->slots[i];
+  if (s->listed.reason) {
+    hem__fail(&s->error, HEM_ECORRUPT, "%s", s->listed.reason);
     return;
   }
-  hem_status status = in->source->look(in->source, listed, &listed->photo, err);
-  if (!status) status = in->source->read(in->source, listed, NULL, &listed->photo, &image, err);
-  for (size_t s = 0; s < in->space_count && !status; s++)
-    status = hem__extract(in->extractors[s], in->scratch[worker * in->space_count + s], &image,
-                          e->b->vectors[s] + i * in->spaces[s].dim, err);
-  err->code = status;
-  hem__image_clear(&image);
+  hem_status status = e->in->source->look(e->in->source, &s->listed, &s->listed.photo, &s->error);
+  s->unchanged = !status && is_stamp_known(s);
+  if (!status && !s->unchanged) status = embed_photo(e, s, i, worker, &s->error);
+  s->error.code = status;
+}
+
+/* Photos that were only looked at go by too fast for a report of each portion. */
+static bool is_worth_a_report(ingest *in, const batch *b, size_t first, size_t count) {
+  bool embedded = in->unreported >= LOOKED_AT_MOST;
+  for (size_t i = first; i < first + count && !embedded; i++) embedded = !b->slots[i].unchanged;
+  if (embedded) in->unreported = 0;
+  return embedded;
 }
 
 static hem_status embed(ingest *in, batch *b, hem_error *err) {
@@ -194,14 +228,15 @@ static hem_status embed(ingest *in, batch *b, hem_error *err) {
     size_t count = hem__min(REPORT_EVERY, b->count - first);
     embedding e = {.in = in, .b = b, .first = first};
     status = hem__parallel_for(count, in->threads, embed_one, &e, err);
-    if (!status)
+    in->unreported += count;
+    if (!status && is_worth_a_report(in, b, first, count))
       status = hem__progress_report(&in->options.progress, "ingest", in->listed - b->count + first + count,
                                     in->source->count, "photos", err);
   }
   return status;
 }
 
-/* A photo that is there as something else: its line is rejected, since neither can be right for sure. */
+/* A photo that this listing has as something else: its line is rejected, since neither can be right for sure. */
 static hem_status reject_conflict(ingest *in, hem__listed *listed, hem_error *err) {
   char key[HEM__KEY_MAX];
   char *name = NULL;
@@ -211,27 +246,39 @@ static hem_status reject_conflict(ingest *in, hem__listed *listed, hem_error *er
   if (!status) status = hem__arena_copy(&in->strings, name, strlen(name), &listed->photo.path, err);
   free(name);
   listed->photo.box = (hem__box){0};
-  listed->reason = "this photo is in the catalogue already, with another item, category, label, domain or split";
+  listed->reason = "this photo is listed twice, the other time with another item, category, label, domain or split";
   return status;
 }
 
-/* Fills the batch with photos the catalogue does not hold. */
+/* Takes a listed photo into the batch, unless this run has met it. */
+static hem_status take(ingest *in, batch *b, const hem__listed *next, hem_error *err) {
+  slot *s = &b->slots[b->count];
+  hem__meeting meeting = HEM__NEW;
+  hem_status status = HEM_OK;
+  *s = (slot){.listed = *next};
+  if (!next->reason) status = hem__known_meet(&in->known, &next->photo, &meeting, &s->as, err);
+  if (!status && meeting == HEM__CONFLICT) status = reject_conflict(in, &s->listed, err);
+  s->there = meeting == HEM__THERE;
+  s->replaces = (meeting == HEM__THERE || meeting == HEM__CHANGED) && s->as.part != UINT32_MAX;
+  in->result.skipped += meeting == HEM__AGAIN;
+  b->count += meeting != HEM__AGAIN;
+  return status;
+}
+
+/* Fills the batch. The strings of the last one are needed no more: what was sealed of it are copies. */
 static hem_status list(ingest *in, batch *b, bool *more, hem_error *err) {
+  hem_status status = HEM_OK;
+  in->source->forget(in->source);
   *more = true;
   b->count = 0;
-  while (b->count < in->rows) {
+  while (b->count < in->rows && !status) {
     hem__listed next = {0};
-    hem__meeting meeting = HEM__NEW;
-    hem_status status = in->source->next(in->source, &next, more, err);
-    if (status || !*more) return status;
+    status = in->source->next(in->source, &next, more, err);
+    if (status || !*more) break;
     in->listed++;
-    if (!next.reason) status = hem__known_meet(&in->known, &next.photo, &meeting, err);
-    if (!status && meeting == HEM__CONFLICT) status = reject_conflict(in, &next, err);
-    if (status) return status;
-    in->result.skipped += meeting == HEM__SAME;
-    if (meeting != HEM__SAME) b->listed[b->count++] = next;
+    status = take(in, b, &next, err);
   }
-  return HEM_OK;
+  return status;
 }
 
 static hem_status reject(ingest *in, batch *b, const hem__photo *photo, const char *reason, hem_error *err) {
@@ -243,25 +290,35 @@ static hem_status reject(ingest *in, batch *b, const hem__photo *photo, const ch
   return status ? status : hem__photos_reject(&b->photos, key, reason, err);
 }
 
+/* Row `to` of every space becomes what row `from` is. */
+static void move_row(const ingest *in, batch *b, size_t from, size_t to) {
+  for (size_t s = 0; s < in->space_count && to != from; s++)
+    memcpy(b->vectors[s] + to * in->spaces[s].dim, b->vectors[s] + from * in->spaces[s].dim,
+           in->spaces[s].dim * sizeof(float));
+}
+
 /* Moves the rows that came out well together, and notes the others. What failed for want of memory is not
  * the photo's fault: that stops the run. */
 static hem_status settle(ingest *in, batch *b, hem_error *err) {
   hem_status status = HEM_OK;
   hem__photos_clear(&b->photos);
   for (size_t i = 0; i < b->count && !status; i++) {
-    hem_error *wrong = &b->errors[i];
+    slot *s = &b->slots[i];
     size_t to = b->photos.count;
-    if (!wrong->code) hem__photos_add(&b->photos, &b->listed[i].photo, wrong);
-    if (wrong->code == HEM_ENOMEM) return hem__fail(err, HEM_ENOMEM, "%s", wrong->message);
-    if (!wrong->code) {
-      for (size_t s = 0; s < in->space_count && to != i; s++)
-        memcpy(b->vectors[s] + to * in->spaces[s].dim, b->vectors[s] + i * in->spaces[s].dim,
-               in->spaces[s].dim * sizeof(float));
+    if (s->unchanged) {
+      in->result.skipped++;
       continue;
     }
-    status = reject(in, b, &b->listed[i].photo, wrong->message, err);
+    if (!s->error.code) s->error.code = hem__photos_add(&b->photos, &s->listed.photo, &s->error);
+    if (s->error.code == HEM_ENOMEM) return hem__fail(err, HEM_ENOMEM, "%s", s->error.message);
+    if (s->error.code) {
+      status = reject(in, b, &s->listed.photo, s->error.message, err);
+      continue;
+    }
+    move_row(in, b, i, to);
+    in->result.replaced += s->replaces;
+    in->result.added += !s->replaces;
   }
-  in->result.added += b->photos.count;
   in->result.rejected += b->photos.rejected_count;
   return status;
 }
@@ -282,8 +339,9 @@ static void *seal(void *context) {
   hem__matrix vectors[HEM__SPACES_MAX];
   for (size_t i = 0; i < in->space_count; i++)
     vectors[i] = (hem__matrix){.at = b->vectors[i], .rows = b->photos.count, .dim = in->spaces[i].dim};
-  hem__catalog_part part = {.photos = &b->photos, .vectors = vectors};
-  in->seal_error.code = hem__segments_seal(&in->segments, in->spaces, in->space_count, &part, &in->seal_error);
+  hem__catalog_part part = {.photos = b->photos.at, .count = b->photos.count, .vectors = vectors};
+  in->seal_error.code =
+      hem__segments_seal(&in->segments, in->spaces, in->space_count, &part, &b->photos, &in->seal_error);
   return NULL;
 }
 
@@ -321,12 +379,13 @@ static hem_status fold(ingest *in, hem_error *err) {
   const hem__segments *segments = &in->segments;
   hem__fold f = {.spaces = in->spaces,
                  .space_count = in->space_count,
+                 .known = &in->known,
                  .listing = in->source->listing,
                  .rejected_now = &in->rejected_now,
                  .progress = in->options.progress};
   bool folded = segments->count == 1 && hem__path_exists(segments->path) && !hem__path_exists(segments->folder);
   if (segments->count == 0 || (folded && !hem__segments_mended(segments, &f))) return HEM_OK;
-  return hem__segments_fold(&in->segments, &f, err);
+  return hem__segments_fold(&in->segments, &f, &in->result.rows, err);
 }
 
 static hem_status run(ingest *in, hem_error *err) {
@@ -341,7 +400,6 @@ static hem_status run(ingest *in, hem_error *err) {
   }
   hem_status sealed = seal_wait(in, status ? NULL : err);
   if (!status) status = sealed;
-  in->result.rows += in->result.added;
   if (!status && in->listed == 0) status = hem__fail(err, HEM_ENOTFOUND, "the source lists no photos");
   if (!status) status = fold(in, err);
   return status;
@@ -352,8 +410,7 @@ static void close_all(ingest *in) {
   for (batch *b = in->batches; b < in->batches + 2; b++) {
     hem__photos_clear(&b->photos);
     for (size_t i = 0; i < in->space_count; i++) free(b->vectors[i]);
-    free(b->errors);
-    free(b->listed);
+    free(b->slots);
   }
   hem__known_clear(&in->known);
   hem__set_clear(&in->rejected);
@@ -367,28 +424,13 @@ static void close_all(ingest *in) {
   for (size_t i = 0; i < in->space_count; i++) hem__extractor_free(in->extractors[i]);
 }
 
-/* A catalogue that is reached through a link: the file itself is replaced, locked and has its segments beside it. */
-static hem_status resolve(ingest *in, hem_error *err) {
-  if (!in->options.catalog) return hem__fail(err, HEM_EINVAL, "name the catalogue to ingest into");
-  in->catalog = realpath(in->options.catalog, NULL);
-  if (in->catalog) in->options.catalog = in->catalog;
-  return HEM_OK;
-}
-
-static hem_status take_lock(const char *catalog, hem__lock *lock, hem_error *err) {
-  char *path = NULL;
-  hem_status status = hem__print(&path, err, "%s.lock", catalog);
-  if (!status) status = hem__lock_take(path, catalog, lock, err);
-  free(path);
-  return status;
-}
-
 hem_status hem_ingest(const hem_ingest_options *options, hem_ingest_result *result, hem_error *err) {
   ingest in = {0};
   hem__lock lock = {.fd = -1};
   hem_status status = hem__options_copy(&in.options, sizeof in.options, options, "hem_ingest_options", err);
-  if (!status) status = resolve(&in, err);
-  if (!status) status = take_lock(in.options.catalog, &lock, err);
+  if (!status && !in.options.catalog) status = hem__fail(err, HEM_EINVAL, "name the catalogue to ingest into");
+  if (!status) status = hem__segments_lock(in.options.catalog, &in.catalog, &lock, err);
+  in.options.catalog = in.catalog;
   if (!status) status = open_all(&in, err);
   if (!status) status = run(&in, err);
   if (!status && result) *result = in.result;

@@ -1,15 +1,16 @@
 /* From a decoded photo to the numbers a network wants: size, mean, scale, channel order, layout. A preprocessing is a
  * line of text, so that it can be printed, stored with an embedding space, hashed and overridden:
  *
- *   fit=shorter resize=256 crop=224 filter=bilinear scale=255 mean=0.485,0.456,0.406 std=0.229,0.224,0.225 order=rgb
- * layout=nchw
+ *   fit=shorter resize=256 crop=224 filter=bilinear scale=255 mean=0.485,0.456,0.406 std=0.229,0.224,0.225
+ *   order=rgb layout=nchw                                                                              (in one line)
  *
- *   fit=shorter    the shorter side becomes `resize`, then the centre `crop` x `crop` is cut (torchvision's Resize,
- * CenterCrop) fit=stretch    the whole photo becomes `crop` x `crop` fit=letterbox  the longer side becomes `crop`,
- * centred on a square of the colour `pad` fit=central    the middle `central` of each side becomes `crop` x `crop`
- * (TensorFlow-Slim)
+ *   fit=shorter    the shorter side becomes `resize`, then the centre `crop` x `crop` is cut, with black around what is
+ *                  too small (torchvision's Resize and CenterCrop)
+ *   fit=stretch    the whole photo becomes `crop` x `crop`
+ *   fit=letterbox  the longer side becomes `crop`, centred on a square of the colour `pad`
+ *   fit=central    the middle `central` of each side becomes `crop` x `crop` (TensorFlow-Slim)
  *
- * A value v of 0..255 becomes (v / scale - mean) / std, channel by channel. */
+ * A value v of 0..255 becomes (v / scale - mean) / std, channel by channel, in single precision. */
 #ifndef HEM_INGEST_PREPROCESS_H
 #define HEM_INGEST_PREPROCESS_H
 
@@ -31,7 +32,9 @@ typedef struct hem__preprocess {
 enum { HEM__PREPROCESS_TEXT = 512 };
 
 /* Reads "key=value" pairs, separated by blanks, over what *io holds; keys that are not named stay. *io is unchanged on
- * failure. Errors: EINVAL (unknown or repeated key, a value that makes no sense: names it and lists what there is). */
+ * failure. Zeroed, *io is fit=shorter filter=bilinear mean=0,0,0 order=rgb layout=nchw pad=0,0,0, and lacks the rest.
+ * Errors: EINVAL (unknown or repeated key, one that means nothing to this fit, one still missing, a value that makes no
+ * sense: names it and says what it can be). */
 hem_status hem__preprocess_parse(const char *text, hem__preprocess *io, hem_error *err);
 /* The canonical text: every key that matters to this fit, always in the same order and form; parsing it gives the same
  * again. */
@@ -49,7 +52,7 @@ typedef struct hem__preset {
   const char *name;       /* "resnet50" */
   const char *preprocess; /* as its authors do it */
   const char *source;     /* who says so */
-  size_t dim;             /* of the feature */
+  size_t dim;             /* of the feature; 0: it depends on the file */
   int fully_connected; /* the feature enters this fully connected layer, counted from the end: 1 is the last. 2 for VGG:
                           "third to last layer" of the reference work */
 } hem__preset;

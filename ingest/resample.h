@@ -7,14 +7,27 @@
 
 typedef enum hem__filter { HEM__BILINEAR = 0, HEM__BICUBIC = 1, HEM__FILTERS = 2 } hem__filter;
 
-/* A part of a photo, in pixels and parts of them: Pillow's `box`. */
+/* A part of a photo, in pixels and fractions of them: Pillow's `box`. Read in single precision, as Pillow does. */
 typedef struct hem__part {
   double left, top, right, bottom;
 } hem__part;
 
-/* Stretches the part to `width` x `height`; the filter widens as the part shrinks (antialiasing). Errors: EINVAL (the
- * part is empty or not inside the photo, or a side is 0 or over 65,535), ENOMEM. */
-hem_status hem__resample(const hem__image *photo, hem__part part, size_t width, size_t height, hem__filter filter,
-                         hem__image *out, hem_error *err);
+/* Some pixels of the result. */
+typedef struct hem__window {
+  size_t left, top, width, height;
+} hem__window;
+
+typedef struct hem__resampling {
+  hem__part part;       /* of the photo; all zero: the whole of it */
+  size_t width, height; /* that the part is stretched to */
+  hem__window window;   /* of width x height, what is wanted of it; all zero: all. Only that is computed, and it is
+                           what a cut from the whole would be. */
+  hem__filter filter;   /* widens as the part shrinks (antialiasing) */
+  bool plain;           /* without AVX2, for tests: the pixels are the same */
+} hem__resampling;
+
+/* Makes the window's pixels. Any thread. Errors: EINVAL (the part is empty or not inside the photo, the window not
+ * inside the result, or one of its sides is 0 or over 65,535), ENOMEM. */
+hem_status hem__resample(const hem__image *photo, const hem__resampling *how, hem__image *out, hem_error *err);
 
 #endif

@@ -80,6 +80,7 @@ hem_status hem__seal_check(const hem__map *file, const char *path, hem__seal *ou
     return hem__fail(err, HEM_ECORRUPT, "%s has %zu bytes and was sealed with %llu: it was cut off or added to", path,
                      file->size, (unsigned long long)size);
   hem__seal seal = {.extent_count = get32(file->at + AT_COUNT), .format = get32(file->at + AT_FORMAT)};
+  memcpy(seal.identity.at, file->at + AT_OWN_DIGEST, sizeof seal.identity.at);
   if (seal.extent_count > HEM__SEAL_EXTENTS)
     return hem__fail(err, HEM_ECORRUPT, "%s is damaged: its seal lists %zu extents", path, seal.extent_count);
   for (size_t i = 0; i < seal.extent_count; i++) {

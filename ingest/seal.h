@@ -27,7 +27,8 @@ typedef struct hem__extent {
 typedef struct hem__seal {
   hem__extent extents[HEM__SEAL_EXTENTS];
   size_t extent_count;
-  uint32_t format; /* 2; 1: of Hemline 0.1, without source_bytes, source_mtime_ns, box_unit and segments_folded */
+  hem__digest identity; /* its last 32 bytes */
+  uint32_t format;      /* 2; 1: of Hemline 0.1, without source_bytes, source_mtime_ns and box_unit */
 } hem__seal;
 
 /* Checks the whole seal of a mapped file. `path` is for messages.

@@ -65,7 +65,7 @@ static hem_status seal_catalog(const char *path, size_t rows, hem_error *err) {
     for (size_t j = 0; j < DIM; j++) values[i * DIM + j] = value(i, j);
   }
   hem__matrix vectors = {.at = values, .rows = rows, .dim = DIM};
-  hem__catalog_part part = {.photos = &photos, .vectors = &vectors};
+  hem__catalog_part part = {.photos = photos.at, .count = photos.count, .vectors = &vectors};
   hem__catalog_content content = {
       .spaces = &space, .space_count = 1, .parts = &part, .part_count = 1, .rejected = &photos};
   if (!status) status = hem__catalog_seal(path, &content, err);

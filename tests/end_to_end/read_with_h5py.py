@@ -43,7 +43,8 @@ class ReadWithH5py(support.Case):
     def test_the_tree_is_the_documented_one(self):
         self.assertEqual(sorted(self.file), ["block_sha256", "embeddings", "photos"])
         self.assertEqual(sorted(self.file["photos"]), sorted(
-            ["item_id", "category", "label", "path", "domain", "split", "box", "width", "height", "source_sha256"]))
+            ["item_id", "category", "label", "path", "domain", "split", "box", "width", "height", "source_sha256",
+             "source_bytes", "source_mtime_ns", "box_unit"]))
         self.assertEqual(sorted(self.file["embeddings"]), ["hog+color", "pixels"])
         self.assertEqual(sorted(self.file["block_sha256"]), ["hog+color", "pixels"])
         self.assertRegex(text([self.file.attrs["hemline_version"]])[0], r"^\d+\.\d+\.\d+$")
@@ -120,7 +121,7 @@ class ReadWithH5py(support.Case):
         with open(self.catalog, "rb") as f:
             content = f.read()
         form, count, size = struct.unpack_from("<IIQ", content, 80)
-        self.assertEqual((form, count, size), (1, 2, len(content)))
+        self.assertEqual((form, count, size), (2, 2, len(content)))
         self.assertEqual(content[4064:4096], hashlib.sha256(content[:4064]).digest())
         extents = [struct.unpack_from("<QQ", content, 128 + 16 * i) for i in range(count)]
         spaces = self.file["embeddings"].values()

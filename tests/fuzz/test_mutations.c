@@ -57,7 +57,7 @@ static void make_catalog(const char *path, size_t rows) {
   }
   ck_ok(hem__photos_reject(&photos, "broken.jpg", "not a photo", err));
   hem__matrix vectors[2] = {{.at = values, .rows = rows, .dim = DIM}, {.at = values, .rows = rows, .dim = DIM / 2}};
-  hem__catalog_part part = {.photos = &photos, .vectors = vectors};
+  hem__catalog_part part = {.photos = photos.at, .count = photos.count, .vectors = vectors};
   hem__catalog_content content = {
       .spaces = spaces, .space_count = 2, .parts = &part, .part_count = 1, .rejected = &photos};
   ck_ok(hem__catalog_seal(path, &content, err));

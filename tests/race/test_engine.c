@@ -61,7 +61,7 @@ static void make_catalog(const char *path) {
     ck_ok(hem__photos_add(&photos, &photo, err));
   }
   hem__matrix vectors = {.at = values, .rows = ROWS, .dim = DIM};
-  hem__catalog_part part = {.photos = &photos, .vectors = &vectors};
+  hem__catalog_part part = {.photos = photos.at, .count = photos.count, .vectors = &vectors};
   hem__catalog_content content = {
       .spaces = &space, .space_count = 1, .parts = &part, .part_count = 1, .rejected = &photos};
   ck_ok(hem__catalog_seal(path, &content, err));

@@ -31,7 +31,7 @@ void hem__made_seal(const hem__made *made, const char *path) {
   space.blocks[0] = (hem__block){.name = "made", .dim = made->dim};
   if (made->block_count) memcpy(space.blocks, made->blocks, sizeof space.blocks);
   hem__matrix vectors = {.at = made->vectors, .rows = made->photos.count, .dim = made->dim};
-  hem__catalog_part part = {.photos = &made->photos, .vectors = &vectors};
+  hem__catalog_part part = {.photos = made->photos.at, .count = made->photos.count, .vectors = &vectors};
   hem__photos none = {0};
   hem__catalog_content content = {
       .spaces = &space, .space_count = 1, .parts = &part, .part_count = 1, .rejected = &none, .threads = 1};

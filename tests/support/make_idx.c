@@ -1,5 +1,6 @@
 #include "support/make_idx.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -79,6 +80,11 @@ static void put_big_endian(uint8_t *at, uint32_t value) {
   for (int i = 0; i < 4; i++) at[i] = (uint8_t)(value >> (24 - 8 * i));
 }
 
+void hem__test_touch(const char *path, long seconds) {
+  struct timespec times[2] = {{.tv_sec = seconds}, {.tv_sec = seconds}};
+  ck_assert_int_eq(utimensat(AT_FDCWD, path, times, 0), 0);
+}
+
 void hem__test_idx(const char *folder, const char *prefix, size_t count) {
   size_t size = 16 + count * HEM__TEST_PIXELS;
   uint8_t *images = malloc(size), *labels = malloc(8 + count);
@@ -94,6 +100,7 @@ void hem__test_idx(const char *folder, const char *prefix, size_t count) {
   }
   ck_assert_int_gt(asprintf(&name, "%s-images-idx3-ubyte", prefix), 0);
   hem__test_write(path = hem__test_path(folder, name), images, size);
+  hem__test_touch(path, 1600000000);
   free(path);
   free(name);
   ck_assert_int_gt(asprintf(&name, "%s-labels-idx1-ubyte", prefix), 0);

@@ -14,6 +14,8 @@ void hem__test_write(const char *path, const void *bytes, size_t size);
 void hem__test_append(const char *path, const void *bytes, size_t size);
 /* Inverts one bit of one byte. */
 void hem__test_flip(const char *path, size_t offset);
+/* Sets when the file last changed, in seconds since 1970. */
+void hem__test_touch(const char *path, long seconds);
 /* Fails the test unless both files hold the same bytes. */
 void hem__test_same_file(const char *a, const char *b);
 
@@ -21,7 +23,8 @@ enum { HEM__TEST_SIDE = 28, HEM__TEST_PIXELS = HEM__TEST_SIDE * HEM__TEST_SIDE }
 
 /* The pixels of photo `number` of a half. Its label is number % 10. */
 void hem__test_pixels(const char *prefix, size_t number, uint8_t out[HEM__TEST_PIXELS]);
-/* Writes "<prefix>-images-idx3-ubyte" and its labels ("train" is the shop's half, "t10k" the customers'). */
+/* Writes "<prefix>-images-idx3-ubyte" and its labels ("train" is the shop's half, "t10k" the customers'), always with
+ * the same time of change. */
 void hem__test_idx(const char *folder, const char *prefix, size_t count);
 /* Replaces the file by its gzipped form, "<path>.gz". */
 void hem__test_gzip(const char *path);

@@ -25,5 +25,7 @@ float hem__test_value(size_t space, size_t row, size_t i);
 
 /* Fails the test unless row `at` of the catalogue is photo `row`, in every column and space. */
 void hem__test_check_row(const hem__catalog *catalog, size_t at, size_t row);
+/* ... as format 1 kept it. */
+void hem__test_check_row_1(const hem__catalog *catalog, size_t at, size_t row);
 
 #endif

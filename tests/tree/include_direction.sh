@@ -57,6 +57,7 @@ only() {
 only 'hdf5|H5' 'ingest/catalog[a-z0-9_]*\.(c|h)|ingest/vectors_hdf5\.c'
 only 'faiss/' 'index/faiss_index\.c|bench/peer_faiss\.c'
 only 'vips/' 'ingest/image\.c'
+only 'onnxruntime_c_api' 'ingest/onnx_runtime\.c'
 
 # A header of an adapter must not hand its library on to the rest of the tree.
 for header in $(grep -rlE 'include[[:space:]]+<(hdf5|H5)' ingest --include='*.h'); do

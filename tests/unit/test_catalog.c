@@ -116,6 +116,8 @@ START_TEST(the_longest_names_fit) {
   float values[5] = {1, 2, 3, 4, 5};
   ck_ok(hem__photos_add(&made.photos, &photo, err));
   made.matrices[0] = (hem__matrix){.at = values, .rows = 1, .dim = 5};
+  made.part.photos = made.photos.at;
+  made.part.count = 1;
   ck_ok(hem__photos_reject(&made.rejected, name, name, err));
   ck_ok(hem__catalog_seal(path, &made.content, err));
   hem__catalog *catalog = opened(path);

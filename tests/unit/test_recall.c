@@ -147,7 +147,7 @@ START_TEST(another_catalogue_is_refused) {
   space.hash = hash;
   space.blocks[0] = (hem__block){.name = "made", .dim = DIM};
   hem__matrix vectors = {.at = made.vectors, .rows = PHOTOS, .dim = DIM};
-  hem__catalog_part part = {.photos = &made.photos, .vectors = &vectors};
+  hem__catalog_part part = {.photos = made.photos.at, .count = made.photos.count, .vectors = &vectors};
   hem__photos none = {0};
   hem__catalog_content content = {
       .spaces = &space, .space_count = 1, .parts = &part, .part_count = 1, .rejected = &none};

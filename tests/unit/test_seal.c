@@ -1,5 +1,5 @@
-/* The seal: its bytes as seal.h describes them, and that nothing gets past it. One catalogue of format 1 is kept
- * beside this file (golden/catalog-1.h5): every later Hemline must open it. */
+/* The seal: its bytes as seal.h describes them, and that nothing gets past it. One catalogue of format 1
+ * and one of format 2 are kept beside this file (golden/): every later Hemline must open them. */
 #include "ingest/seal.h"
 
 #include <endian.h>
@@ -66,7 +66,7 @@ START_TEST(the_layout_is_the_published_one) {
   uint8_t *bytes = hem__test_read(path, &size), summed[SIZE];
   ck_assert_uint_eq(size, SIZE);
   ck_assert_mem_eq(bytes, "Hemline catalogue", 17);
-  ck_assert_uint_eq(little_endian(bytes + 80, 4), 1);
+  ck_assert_uint_eq(little_endian(bytes + 80, 4), 2);
   ck_assert_uint_eq(little_endian(bytes + 84, 4), 2);
   ck_assert_uint_eq(little_endian(bytes + 88, 8), SIZE);
   ck_assert_uint_eq(little_endian(bytes + 128, 8), 4200);
@@ -152,11 +152,16 @@ static void forge(const char *path, size_t at, uint64_t value, size_t bytes) {
 START_TEST(a_newer_format_is_refused_by_name) {
   char *path = sealed();
   hem__seal seal;
-  forge(path, 80, 2, 4);
-  ck_fails(check(path, &seal, err), HEM_EVERSION, "format 2");
+  forge(path, 80, 3, 4);
+  ck_fails(check(path, &seal, err), HEM_EVERSION, "format 3");
   ck_fails(check(path, &seal, err), HEM_EVERSION, "use a newer Hemline");
-  forge(path, 80, 1, 4);
-  ck_ok(check(path, &seal, err));
+  forge(path, 80, 0, 4);
+  ck_fails(check(path, &seal, err), HEM_EVERSION, "format 0");
+  for (unsigned format = 1; format <= 2; format++) {
+    forge(path, 80, format, 4);
+    ck_ok(check(path, &seal, err));
+    ck_assert_uint_eq(seal.format, format);
+  }
   drop(path);
 }
 END_TEST
@@ -210,17 +215,20 @@ static void make_golden(const char *path) {
   hem__test_catalog_clear(&made);
 }
 
-static char *golden_path(void) {
+static char *golden_path(unsigned format) {
   const char *source = getenv("HEMLINE_SOURCE");
-  return hem__test_path(source ? source : ".", "tests/unit/golden/catalog-1.h5");
+  char name[64];
+  snprintf(name, sizeof name, "tests/unit/golden/catalog-%u.h5", format);
+  return hem__test_path(source ? source : ".", name);
 }
 
-static void check_golden(const char *path) {
+static void check_golden(const char *path, unsigned format) {
   hem__catalog *catalog = NULL;
   ck_ok(hem__catalog_open(path, &catalog, err));
   ck_assert_uint_eq(hem__catalog_photos(catalog)->count, GOLDEN_ROWS);
   ck_assert_uint_eq(hem__catalog_space_count(catalog), GOLDEN_SPACES);
-  for (size_t row = 0; row < GOLDEN_ROWS; row++) hem__test_check_row(catalog, row, row);
+  for (size_t row = 0; row < GOLDEN_ROWS; row++)
+    (format == 1 ? hem__test_check_row_1 : hem__test_check_row)(catalog, row, row);
   for (size_t s = 0; s < GOLDEN_SPACES; s++) ck_ok(hem__catalog_check(catalog, s, 0, GOLDEN_ROWS, err));
   ck_assert_str_eq(hem__catalog_space(catalog, 0)->features, "a,b");
   ck_assert_str_eq(hem__catalog_space(catalog, 0)->recipe, "two blocks, made up");
@@ -231,10 +239,12 @@ static void check_golden(const char *path) {
   hem__catalog_close(catalog);
 }
 
-START_TEST(a_catalogue_of_format_1_opens_for_ever) {
-  char *path = golden_path();
-  check_golden(path);
-  free(path);
+START_TEST(a_catalogue_of_any_format_opens_for_ever) {
+  for (unsigned format = 1; format <= 2; format++) {
+    char *path = golden_path(format);
+    check_golden(path, format);
+    free(path);
+  }
 }
 END_TEST
 
@@ -242,9 +252,9 @@ END_TEST
  * need only hold the same. */
 START_TEST(todays_writer_makes_the_frozen_bytes) {
   unsigned major, minor, release;
-  char *frozen = golden_path(), *today = hem__test_path(hem__test_subfolder(), "today.h5");
+  char *frozen = golden_path(2), *today = hem__test_path(hem__test_subfolder(), "today.h5");
   make_golden(today);
-  check_golden(today);
+  check_golden(today, 2);
   H5get_libversion(&major, &minor, &release);
   if (major == 1 && minor == 10 && release == 8 && !strcmp(hem_version(), "0.1.0")) {
     hem__test_same_file(frozen, today);
@@ -259,5 +269,5 @@ END_TEST
 HEM_TESTS("seal", what_was_sealed_is_read_back, the_layout_is_the_published_one,
           every_changed_byte_is_noticed_but_in_the_extents, a_cut_or_longer_file_is_refused,
           a_foreign_file_is_told_apart, a_newer_format_is_refused_by_name, extents_outside_the_file_are_refused,
-          what_cannot_be_sealed_is_refused, a_catalogue_of_format_1_opens_for_ever,
+          what_cannot_be_sealed_is_refused, a_catalogue_of_any_format_opens_for_ever,
           todays_writer_makes_the_frozen_bytes)
