@@ -11,7 +11,8 @@ _hemline() {
     -d | --distance) mapfile -t COMPREPLY < <(compgen -W 'l2 l1 cosine ip' -- "$current") ;;
     -f | --features) mapfile -t COMPREPLY < <(compgen -W 'hog color hue ccv harris pixels' -- "$current") ;;
     --match) mapfile -t COMPREPLY < <(compgen -W 'item label' -- "$current") ;;
-    --query-split | --gallery-split)
+    --domain) mapfile -t COMPREPLY < <(compgen -W 'shop consumer' -- "$current") ;;
+    --split | --query-split | --gallery-split)
       mapfile -t COMPREPLY < <(compgen -W 'train validation test none' -- "$current") ;;
     *)
       if [[ $current == -* ]]; then

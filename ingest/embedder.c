@@ -4,7 +4,6 @@
 
 #include "base/file.h"
 #include "ingest/extract.h"
-#include "ingest/vectors.h"
 
 struct hem_embedder {
   hem__extractor *extractor;
@@ -19,8 +18,7 @@ hem_status hem_embedder_new(const char *features, hem_embedder **embedder, hem_e
                      "'%.128s' are ready-made vectors: Hemline cannot embed a photo that way; query with a vector",
                      features);
   hem_embedder *made = NULL;
-  hem_status status = hem__ready_made_refuse(features, err);
-  if (!status) status = hem__alloc(1, sizeof *made, "an embedder", &made, err);
+  hem_status status = hem__alloc(1, sizeof *made, "an embedder", &made, err);
   if (!status) status = hem__extractor_new(features, &made->extractor, err);
   if (!status) status = hem__extractor_scratch_new(made->extractor, &made->scratch, err);
   if (status) goto failed;

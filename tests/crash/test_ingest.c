@@ -40,7 +40,8 @@ static scene at;
 /* ---- in children ---- */
 
 static hem_status delete_items(const hem_progress *progress, hem_ingest_result *result, hem_error *err) {
-  static const char *const items[] = {"train-00000", "train-00008", "train-00044", "train-00059"};
+  static const char *const items[] = {"photos/train-00000", "photos/train-00008", "photos/train-00044",
+                                      "photos/train-00059"};
   hem_delete_options options = {.size = sizeof options, .catalog = at.catalog, .items = items, .item_count = 4};
   hem_delete_result deleted;
   if (progress) options.progress = *progress;
