@@ -27,26 +27,30 @@ static const char doc[] =
     "command resumes an interrupted run.\v"
     "A manifest is a TSV or CSV file with a header. Columns, in any order: path (required), item_id, category, "
     "domain (shop or consumer), split (train, validation, test), label, box (x,y,width,height: in pixels, or in parts "
-    "of the photo where there is a decimal point and nothing above 1, as in 0.1,0.2,0.5,0.5).\n\n"
+    "of "
+    "the photo where there is a decimal point and nothing above 1, as in 0.1,0.2,0.5,0.5).\n\n"
     "A folder holds DIR/CATEGORY/PHOTO or DIR/CATEGORY/ITEM/PHOTO. Above the categories there may be folders named "
-    "shop or consumer, and train, validation (val) or test. A photo outside of an ITEM folder is an item of its own, "
-    "named like its file; names of items are one for all categories. Hidden files, and those that do not end like a "
-    "photo (.jpg, .png, ...), are passed over.\n\n"
+    "shop "
+    "or consumer, and train, validation (val) or test. A photo outside of an ITEM folder is an item of its own, named "
+    "like its file; names of items are one for all categories. Hidden files, and those that do not end like a photo "
+    "(.jpg, .png, ...), are passed over.\n\n"
     "DeepFashion is read as it was published: Img/img or img, Eval/list_eval_partition.txt and "
     "Anno/list_bbox_consumer2shop.txt, to whose boxes photos are cropped. DRESSES/Skirt is the category skirt, the "
-    "rest of DRESSES dress, TOPS upper, TROUSERS lower; other folders go by clothes_type.\n\n"
+    "rest "
+    "of DRESSES dress, TOPS upper, TROUSERS lower; other folders go by clothes_type.\n\n"
     "Vectors are rows of float values: .npy, .fvecs, .bvecs, or HDF5, of which FILE.h5:/GROUP/NAME names a dataset; "
     "where there are datasets train and test, they are the shop and its customers. With --manifest, its row i "
-    "describes vector i.\n\n"
+    "describes "
+    "vector i.\n\n"
     "Features: hog, color, hue, ccv, harris, pixels. Each --features makes one embedding space; several names joined "
     "by commas are normalised and concatenated. Default: hog,color,ccv,harris. Each --cnn makes one more, of a "
     "network; "
     "--preset, --layer and --preprocess tell of the one before them.\n\n"
     "Examples:\n"
     "  hemline ingest shop.h5 --manifest photos.tsv\n"
+    "  hemline ingest shop.h5 --manifest photos.tsv --cnn resnet50.onnx --preset resnet50\n"
     "  hemline ingest shop.h5 --folder photos/ --split test\n"
     "  hemline ingest sift.h5 --vectors sift_base.fvecs --space sift\n"
-    "  hemline ingest shop.h5 --manifest photos.tsv --cnn resnet50.onnx --preset resnet50\n"
     "  hemline ingest fm.h5 --idx /usr/share/datasets/fashion-mnist --features pixels";
 
 static const struct argp_option options[] = {
@@ -66,15 +70,13 @@ static const struct argp_option options[] = {
     {0}};
 
 /* One source; and no option that it would not heed. */
-static void check_source(const ingest_arguments *a, struct argp_state *state) {
-  const hem_ingest_options *o = &a->options;
+static void check_source(const hem_ingest_options *o, struct argp_state *state) {
   bool listed = o->manifest && !o->vectors;
   if (listed + (o->idx != NULL) + (o->folder != NULL) + (o->deepfashion != NULL) + (o->vectors != NULL) != 1)
     argp_error(state, "name one source: --manifest, --folder, --deepfashion, --vectors or --idx");
   if (o->whole_photos && !o->deepfashion) argp_error(state, "--whole-photos is for --deepfashion");
   if (o->space_name && !o->vectors) argp_error(state, "--space is for --vectors");
-  if (o->vectors && (o->feature_count || a->networks.count))
-    argp_error(state, "--features and --cnn are of photos: --vectors has none");
+  if (o->vectors && o->feature_count) argp_error(state, "--features are of photos: --vectors has none");
   if ((o->domain || o->split) && !o->folder && !(o->vectors && !o->manifest))
     argp_error(state, "--domain and --split are for --folder, and for --vectors without --manifest");
 }
@@ -126,7 +128,7 @@ static error_t parse(int key, char *text, struct argp_state *state) {
     case ARGP_KEY_END:
       cli_networks_option(&a->networks, key, text, state);
       if (!o->catalog) argp_error(state, "name the CATALOG to ingest into");
-      check_source(a, state);
+      check_source(o, state);
       break;
     default:
       return cli_networks_option(&a->networks, key, text, state);

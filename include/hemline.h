@@ -85,7 +85,7 @@ typedef struct hem_ingest_options {
   const char *const *features; /* one embedding space each: "hog,color,ccv,harris", "pixels", ... */
   size_t feature_count;        /* 0: one space, "hog,color,ccv,harris" */
   size_t threads;              /* 0: one for each core */
-  size_t segment_rows;         /* photos a sealed segment holds; 0: 8192, or what fits 64 MiB */
+  size_t segment_rows; /* photos a sealed segment holds; 0: 8192 (512 where there is a network), or what fits 64 MiB */
   hem_progress progress;
   const char *folder;      /* a folder for each category, or NULL */
   const char *deepfashion; /* root of DeepFashion's Consumer-to-Shop benchmark, or NULL */

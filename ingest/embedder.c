@@ -1,9 +1,9 @@
 /* The public face of an extractor: a path in, a vector out. */
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/file.h"
 #include "ingest/extract.h"
+#include "ingest/vectors.h"
 
 struct hem_embedder {
   hem__extractor *extractor;
@@ -13,12 +13,9 @@ struct hem_embedder {
 hem_status hem_embedder_new(const char *features, hem_embedder **embedder, hem_error *err) {
   if (!features || !embedder)
     return hem__fail(err, HEM_EINVAL, "hem_embedder_new: features and embedder must not be NULL");
-  if (strncmp(features, "vectors:", strlen("vectors:")) == 0)
-    return hem__fail(err, HEM_EUNSUPPORTED,
-                     "'%.128s' are ready-made vectors: Hemline cannot embed a photo that way; query with a vector",
-                     features);
   hem_embedder *made = NULL;
-  hem_status status = hem__alloc(1, sizeof *made, "an embedder", &made, err);
+  hem_status status = hem__ready_made_refuse(features, err);
+  if (!status) status = hem__alloc(1, sizeof *made, "an embedder", &made, err);
   if (!status) status = hem__extractor_new(features, &made->extractor, err);
   if (!status) status = hem__extractor_scratch_new(made->extractor, &made->scratch, err);
   if (status) goto failed;

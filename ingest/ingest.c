@@ -14,11 +14,14 @@
 #include "base/file.h"
 #include "base/threads.h"
 #include "ingest/known.h"
+#include "ingest/network.h"
 #include "ingest/segments.h"
 #include "ingest/source.h"
+#include "ingest/vectors.h"
 
 enum {
   SEGMENT_ROWS = 8192,
+  SEGMENT_ROWS_NETWORK = 512, /* embedding takes longer then: a kill is not to lose minutes of it */
   SEGMENT_BYTES = 64 << 20,
   SEGMENT_ROWS_MIN = 64,
   REPORT_EVERY = 256,
@@ -45,8 +48,10 @@ typedef struct batch {
 
 typedef struct ingest {
   hem_ingest_options options;
-  char *catalog; /* its real path */
-  hem__extractor *extractors[HEM__SPACES_MAX];
+  char *catalog;                               /* its real path */
+  hem__extractor *extractors[HEM__SPACES_MAX]; /* none where the source has vectors */
+  size_t extractor_count;
+  hem__ready_made ready_made;
   hem__space spaces[HEM__SPACES_MAX];
   size_t space_count, rows, threads; /* rows: of a batch */
   hem__extractor_scratch **scratch;  /* threads x spaces */
@@ -83,7 +88,26 @@ static hem_status describe_space(const hem__extractor *x, hem__space *space, hem
   return HEM_OK;
 }
 
+/* The one space of a source that has vectors. */
+static hem_status open_ready_made(ingest *in, hem_error *err) {
+  size_t dim = in->source->dim;
+  if (in->options.feature_count)
+    return hem__fail(err, HEM_EINVAL, "vectors are ready-made: features cannot be computed as well");
+  hem_status status = hem__ready_made_new(in->options.space_name, dim, &in->ready_made, err);
+  if (status) return status;
+  in->spaces[0] = (hem__space){.name = in->ready_made.name,
+                               .features = in->ready_made.features,
+                               .recipe = in->ready_made.recipe,
+                               .hash = in->ready_made.hash,
+                               .dim = dim,
+                               .blocks = {{.name = "vectors", .dim = dim}},
+                               .block_count = 1};
+  in->space_count = 1;
+  return HEM_OK;
+}
+
 static hem_status open_spaces(ingest *in, hem_error *err) {
+  if (in->source->dim) return open_ready_made(in, err);
   static const char *const usual[] = {"hog,color,ccv,harris"};
   const char *const *features = in->options.feature_count ? in->options.features : usual;
   size_t count = hem__max(in->options.feature_count, 1);
@@ -91,8 +115,9 @@ static hem_status open_spaces(ingest *in, hem_error *err) {
   if (count > HEM__SPACES_MAX)
     return hem__fail(err, HEM_EINVAL, "%zu embedding spaces are more than %d", count, HEM__SPACES_MAX);
   hem_status status = HEM_OK;
-  for (; in->space_count < count && !status; in->space_count += !status)
-    status = hem__extractor_new(features[in->space_count], &in->extractors[in->space_count], err);
+  for (; in->extractor_count < count && !status; in->extractor_count += !status)
+    status = hem__extractor_new(features[in->extractor_count], &in->extractors[in->extractor_count], err);
+  in->space_count = in->extractor_count;
   qsort(in->extractors, in->space_count, sizeof in->extractors[0], by_space);
   for (size_t i = 0; i < in->space_count && !status; i++) {
     status = describe_space(in->extractors[i], &in->spaces[i], err);
@@ -147,10 +172,12 @@ static hem_status open_source(ingest *in, hem_error *err) {
 }
 
 static hem_status open_batches(ingest *in, hem_error *err) {
-  size_t bytes = 0;
+  size_t bytes = 0, rows = SEGMENT_ROWS;
+  for (size_t i = 0; i < in->extractor_count; i++)
+    if (hem__has_network(in->spaces[i].features)) rows = SEGMENT_ROWS_NETWORK;
   for (size_t i = 0; i < in->space_count; i++) bytes += in->spaces[i].dim * sizeof(float);
   in->rows = in->options.segment_rows;
-  if (!in->rows) in->rows = hem__max(hem__min(SEGMENT_ROWS, SEGMENT_BYTES / bytes), SEGMENT_ROWS_MIN);
+  if (!in->rows) in->rows = hem__max(hem__min(rows, SEGMENT_BYTES / bytes), SEGMENT_ROWS_MIN);
   hem_status status = HEM_OK;
   for (batch *b = in->batches; b < in->batches + 2 && !status; b++) {
     status = hem__alloc(in->rows, sizeof *b->slots, "a batch", &b->slots, err);
@@ -166,9 +193,9 @@ static hem_status open_batches(ingest *in, hem_error *err) {
 
 static hem_status open_scratch(ingest *in, hem_error *err) {
   in->threads = in->options.threads ? in->options.threads : hem__cores();
-  hem_status status = hem__alloc(in->threads * in->space_count, sizeof(void *), "scratch", &in->scratch, err);
-  for (size_t i = 0; i < in->threads * in->space_count && !status; i++)
-    status = hem__extractor_scratch_new(in->extractors[i % in->space_count], &in->scratch[i], err);
+  hem_status status = hem__alloc(in->threads * in->extractor_count, sizeof(void *), "scratch", &in->scratch, err);
+  for (size_t i = 0; i < in->threads * in->extractor_count && !status; i++)
+    status = hem__extractor_scratch_new(in->extractors[i % in->extractor_count], &in->scratch[i], err);
   return status;
 }
 
@@ -180,6 +207,15 @@ typedef struct embedding {
   batch *b;
   size_t first;
 } embedding;
+
+/* Copies a ready-made vector into the photo's row. */
+static hem_status copy_vector(const embedding *e, slot *s, size_t i, hem_error *err) {
+  const ingest *in = e->in;
+  hem_status status =
+      in->source->read_vector(in->source, &s->listed, &s->listed.photo, e->b->vectors[0] + i * in->spaces[0].dim, err);
+  s->unchanged = !status && s->there && hem__digest_equal(&s->as.source, &s->listed.photo.source);
+  return status;
+}
 
 /* Decodes and extracts, unless the photo's bytes are those that the catalogue has embedded. */
 static hem_status embed_photo(const embedding *e, slot *s, size_t i, size_t worker, hem_error *err) {
@@ -210,7 +246,8 @@ static void embed_one(void *context, size_t i, size_t worker) {
   }
   hem_status status = e->in->source->look(e->in->source, &s->listed, &s->listed.photo, &s->error);
   s->unchanged = !status && is_stamp_known(s);
-  if (!status && !s->unchanged) status = embed_photo(e, s, i, worker, &s->error);
+  if (!status && !s->unchanged)
+    status = e->in->source->dim ? copy_vector(e, s, i, &s->error) : embed_photo(e, s, i, worker, &s->error);
   s->error.code = status;
 }
 
@@ -366,8 +403,8 @@ static hem_status seal_start(ingest *in, batch *b, hem_error *err) {
 /* ---- the run ---- */
 
 static hem_status open_all(ingest *in, hem_error *err) {
-  hem_status status = open_spaces(in, err);
-  if (!status) status = open_source(in, err);
+  hem_status status = open_source(in, err);
+  if (!status) status = open_spaces(in, err);
   if (!status) status = open_catalog(in, err);
   if (!status) status = open_batches(in, err);
   if (!status) status = open_scratch(in, err);
@@ -418,10 +455,12 @@ static void close_all(ingest *in) {
   hem__arena_clear(&in->strings);
   hem__segments_close(&in->segments);
   if (in->source) in->source->close(in->source);
-  for (size_t i = 0; in->scratch && i < in->threads * in->space_count; i++) hem__extractor_scratch_free(in->scratch[i]);
+  for (size_t i = 0; in->scratch && i < in->threads * in->extractor_count; i++)
+    hem__extractor_scratch_free(in->scratch[i]);
   free(in->scratch);
   free(in->catalog);
-  for (size_t i = 0; i < in->space_count; i++) hem__extractor_free(in->extractors[i]);
+  for (size_t i = 0; i < in->extractor_count; i++) hem__extractor_free(in->extractors[i]);
+  hem__ready_made_clear(&in->ready_made);
 }
 
 hem_status hem_ingest(const hem_ingest_options *options, hem_ingest_result *result, hem_error *err) {

@@ -42,3 +42,12 @@ void hem__ready_made_clear(hem__ready_made *made) {
   free(made->recipe);
   *made = (hem__ready_made){0};
 }
+
+hem_status hem__ready_made_refuse(const char *features, hem_error *err) {
+  if (strncmp(features, HEM__READY_MADE, strlen(HEM__READY_MADE)) != 0) return HEM_OK;
+  return hem__fail(
+      err, HEM_EUNSUPPORTED,
+      "the vectors of '%s' were given ready-made: a photo cannot be embedded like them. Query with a vector "
+      "of the same model, or by row",
+      features);
+}

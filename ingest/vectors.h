@@ -4,8 +4,7 @@
 
 #include "ingest/source.h"
 
-/* The features of a space of ready-made vectors: "vectors:<name>". hem_embedder_new refuses them: no photo can be
- * embedded there. */
+/* The features of a space of ready-made vectors: "vectors:<name>". No photo can be embedded in it. */
 #define HEM__READY_MADE "vectors:"
 
 enum { HEM__DIM_MAX = 1 << 16 };
@@ -45,5 +44,8 @@ typedef struct hem__ready_made {
  * features), ENOMEM. */
 hem_status hem__ready_made_new(const char *name, size_t dim, hem__ready_made *out, hem_error *err);
 void hem__ready_made_clear(hem__ready_made *made);
+
+/* EUNSUPPORTED, with a sentence for the user, where `features` are those of ready-made vectors. */
+hem_status hem__ready_made_refuse(const char *features, hem_error *err);
 
 #endif

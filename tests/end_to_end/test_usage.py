@@ -4,7 +4,7 @@ import re
 
 import support
 
-COMMANDS = ("demo", "ingest", "index", "query", "evaluate", "info", "verify")
+COMMANDS = ("demo", "ingest", "delete", "index", "query", "evaluate", "info", "verify")
 SOURCE = os.environ.get("HEMLINE_SOURCE", os.path.join(os.path.dirname(__file__), "..", ".."))
 WRONG = (
     (),
@@ -16,6 +16,9 @@ WRONG = (
     ("ingest", "shop.h5", "--idx", "a", "--threads", "many"),
     ("ingest", "shop.h5", "--idx", "a", "--threads", "-1"),
     ("ingest", "shop.h5", "--idx", "a", "--no-such-option"),
+    ("ingest", "shop.h5", "--vectors", "v.npy", "--folder", "d"),
+    ("delete",),
+    ("delete", "shop.h5"),
     ("index",),
     ("index", "shop.h5"),
     ("index", "shop.h5", "-o", "store", "--distance", "far"),
@@ -37,6 +40,10 @@ WRONG = (
 MISSING = (
     ("ingest", "{0}/shop.h5", "--idx", "{0}/nowhere"),
     ("ingest", "{0}/shop.h5", "--manifest", "{0}/nowhere.tsv"),
+    ("ingest", "{0}/shop.h5", "--folder", "{0}/nowhere"),
+    ("ingest", "{0}/shop.h5", "--deepfashion", "{0}/nowhere"),
+    ("ingest", "{0}/shop.h5", "--vectors", "{0}/nowhere.npy"),
+    ("delete", "{0}/nowhere.h5", "item"),
     ("index", "{0}/nowhere.h5", "-o", "{0}/store"),
     ("query", "{0}/nowhere", "--row", "0"),
     ("evaluate", "{0}/nowhere.h5"),

@@ -32,8 +32,14 @@ static void ingests(hem_ingest_options options, uint64_t added, uint64_t skipped
                 (int)r.rows);
 }
 
+/* Lives as long as hem__test_subfolder()'s. */
 static const char *idx_folder(size_t train, size_t t10k) {
-  const char *folder = hem__test_subfolder();
+  /* Photos are named after their folder: always the same. */
+  static char folders[64][256];
+  static size_t count;
+  char *folder = folders[count++ % 64];
+  snprintf(folder, sizeof folders[0], "%s/fm", hem__test_subfolder());
+  ck_ok(hem__make_folder(folder, err));
   if (train) hem__test_idx(folder, "train", train);
   if (t10k) hem__test_idx(folder, "t10k", t10k);
   return folder;
