@@ -13,7 +13,8 @@ _hemline() {
     --preset)
       mapfile -t COMPREPLY < <(compgen -W 'vgg16 vgg19 inception_v3 resnet50 mobilenet_v2 mobilenet_tf help' -- "$current") ;;
     --match) mapfile -t COMPREPLY < <(compgen -W 'item label' -- "$current") ;;
-    --query-split | --gallery-split)
+    --domain) mapfile -t COMPREPLY < <(compgen -W 'shop consumer' -- "$current") ;;
+    --split | --query-split | --gallery-split)
       mapfile -t COMPREPLY < <(compgen -W 'train validation test none' -- "$current") ;;
     *)
       if [[ $current == -* ]]; then

@@ -1,5 +1,6 @@
 /* Fashion-MNIST's own files (Xiao, Rasul and Vollgraf 2017, arXiv:1708.07747), in LeCun's idx format:
  * big-endian {magic, count, rows, columns} and bytes, plain or gzipped. */
+#include <errno.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -225,6 +226,13 @@ static void idx_close(hem__source *source) {
   free(s);
 }
 
+static hem_status fail_none(const char *folder, hem_error *err) {
+  return hem__fail(err, HEM_ENOTFOUND,
+                   "%s holds neither train-images-idx3-ubyte[.gz] nor t10k-images-idx3-ubyte[.gz] "
+                   "(Debian: apt-get install dataset-fashion-mnist)",
+                   folder);
+}
+
 hem_status hem__source_idx(const char *folder, hem__source **out, hem_error *err) {
   static const half kinds[2] = {{.prefix = "train", .domain = HEM__SHOP, .split = HEM__TRAIN},
                                 {.prefix = "t10k", .domain = HEM__CONSUMER, .split = HEM__TEST}};
@@ -233,7 +241,8 @@ hem_status hem__source_idx(const char *folder, hem__source **out, hem_error *err
   if (status) return status;
   s->source =
       (hem__source){.next = idx_next, .forget = idx_forget, .look = idx_look, .read = idx_read, .close = idx_close};
-  if (!(s->folder = realpath(folder, NULL))) status = hem__strdup(folder, &s->folder, err);
+  if (!(s->folder = realpath(folder, NULL)))
+    status = errno == ENOENT ? fail_none(folder, err) : hem__fail_errno(err, "cannot open %s", folder);
   for (size_t i = 0; i < 2 && !status; i++) {
     bool found;
     half *h = &s->halves[s->half_count];
@@ -243,11 +252,7 @@ hem_status hem__source_idx(const char *folder, hem__source **out, hem_error *err
     s->source.count += h->images.count;
     s->half_count++;
   }
-  if (!status && s->half_count == 0)
-    status = hem__fail(err, HEM_ENOTFOUND,
-                       "%s holds neither train-images-idx3-ubyte[.gz] nor t10k-images-idx3-ubyte[.gz] "
-                       "(Debian: apt-get install dataset-fashion-mnist)",
-                       folder);
+  if (!status && s->half_count == 0) status = fail_none(folder, err);
   if (status) {
     idx_close(&s->source);
     return status;

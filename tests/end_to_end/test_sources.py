@@ -1,5 +1,6 @@
 """Photos from everywhere but a listing: folders, DeepFashion's layout, vectors; and the options that go with them."""
 import os
+import struct
 
 import support
 
@@ -88,6 +89,48 @@ class DeepFashion(support.Case):
         self.assertIn("list_eval_partition.txt says it has 10 rows and has 9", err)
         with open(self.at("Eval/list_eval_partition.txt"), "w", encoding="utf-8") as f:
             f.write(whole)
+
+
+class Vectors(support.Case):
+    ROWS = [[(7 * i + 3 * j * j) % 101 / 8 for j in range(6)] for i in range(40)]
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        header = f"{{'descr': '<f4', 'fortran_order': False, 'shape': ({len(cls.ROWS)}, 6), }}"
+        header += " " * (-(len(header) + 11) % 64) + "\n"
+        with open(cls.at("v.npy"), "wb") as f:
+            f.write(b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header.encode())
+            for i, row in enumerate(cls.ROWS):
+                f.write(struct.pack("<6f", *(row if i != 17 else [float("nan")] * 6)))
+        with open(cls.at("what.csv"), "w", encoding="utf-8") as f:
+            f.write("item_id,category\n" + "".join(f"sku-{i},{'dress' if i % 2 else 'skirt'}\n" for i in range(40)))
+
+    def test_rows_become_photos_and_bad_ones_are_named(self):
+        path = self.at("v.h5")
+        err = self.hemline("ingest", path, "--vectors", self.at("v.npy"), "--manifest", self.at("what.csv"), "--space",
+                           "mine", code=3)[1]
+        self.assertIn("39 photos (39 added, 0 already there, 1 rejected)", err)
+        info = self.json("info", path, "--json")
+        self.assertEqual([(s["name"], s["dim"]) for s in info["spaces"]], [("mine", 6)])
+        rejected, = info["rejected"]
+        self.assertIn("row 17 of", rejected["reason"])
+        again = self.hemline("ingest", path, "--vectors", self.at("v.npy"), "--manifest", self.at("what.csv"), "--space",
+                             "mine", code=3)[1]
+        self.assertIn("39 photos (0 added, 39 already there, 1 rejected)", again)
+        err = self.hemline("ingest", path, "--vectors", self.at("v.npy"), "--space", "other", code=1)[1]
+        self.assertIn("other", err)
+
+    def test_a_vector_finds_its_row_and_a_photo_is_refused(self):
+        path, store = self.at("q.h5"), self.at("q.store")
+        self.hemline("ingest", path, "--vectors", self.at("v.npy"), "-q", code=3)
+        self.hemline("index", path, "-o", store)
+        with open(self.at("q.f32"), "wb") as f:
+            f.write(struct.pack("<6f", *self.ROWS[23]))
+        answer, = self.json("query", store, "--vector", self.at("q.f32"), "-k", 1, "--json")
+        self.assertEqual((answer["hits"][0]["path"], answer["hits"][0]["distance"]), (self.at("v.npy") + "#23", 0))
+        support.write_png(self.at("a.png"), 1)
+        self.assertIn("ready-made", self.hemline("query", store, self.at("a.png"), code=1)[1])
 
 
 class Options(support.Case):

@@ -45,6 +45,18 @@ static const char *idx_folder(size_t train, size_t t10k) {
   return folder;
 }
 
+/* Lives until the third call after it. */
+static const char *idx_folder_named(const char *name, size_t train, size_t t10k) {
+  static char folders[3][128];
+  static size_t next;
+  char *folder = folders[next++ % 3];
+  snprintf(folder, sizeof folders[0], "%s/%s", hem__test_subfolder(), name);
+  ck_assert_int_eq(mkdir(folder, 0777), 0);
+  if (train) hem__test_idx(folder, "train", train);
+  if (t10k) hem__test_idx(folder, "t10k", t10k);
+  return folder;
+}
+
 static hem__catalog *opened(const char *path) {
   hem__catalog *catalog = NULL;
   ck_ok(hem__catalog_open(path, &catalog, err));
@@ -227,12 +239,13 @@ START_TEST(an_append_that_is_stopped_leaves_the_catalogue) {
 END_TEST
 
 START_TEST(a_second_source_is_appended) {
-  const char *train = idx_folder(90, 0), *t10k = idx_folder(0, 40);
+  /* Folders of one name: it is part of the photos' names. */
+  const char *train = idx_folder_named("fm", 90, 0), *t10k = idx_folder_named("fm", 0, 40);
   char *path = hem__test_path(hem__test_subfolder(), "fm.h5"), *whole = hem__test_path(hem__test_subfolder(), "fm.h5");
   ingests(idx_options(path, train), 90, 0, 0, 90);
   ingests(idx_options(path, t10k), 40, 0, 0, 130);
   ingests(idx_options(path, train), 0, 90, 0, 130);
-  ingests(idx_options(whole, idx_folder(90, 40)), 130, 0, 0, 130);
+  ingests(idx_options(whole, idx_folder_named("fm", 90, 40)), 130, 0, 0, 130);
   hem__test_same_file(whole, path);
   free(path);
   free(whole);
