@@ -36,6 +36,7 @@ WRONG = (
     ("info",),
     ("info", "a", "b"),
     ("verify",),
+    ("doctor",),
 )
 MISSING = (
     ("ingest", "{0}/shop.h5", "--idx", "{0}/nowhere"),
@@ -49,6 +50,7 @@ MISSING = (
     ("evaluate", "{0}/nowhere.h5"),
     ("info", "{0}/nowhere.h5"),
     ("verify", "{0}/nowhere.h5"),
+    ("doctor", "{0}/nowhere.h5"),
 )
 
 
