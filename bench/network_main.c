@@ -126,7 +126,7 @@ static hem_status open_session(const bench *b, const hem__preprocess *p, size_t 
   if (!status && !longer) status = hem__fail(err, HEM_ENOMEM, "no memory for %s", b->model);
   if (!status) {
     if (!feature.is_output) size += hem__onnx_output_message(feature.tensor, bytes + size);
-    int64_t side = (int64_t)p->crop;
+    int64_t side = (int64_t)p->width;
     hem__session_config config = {.name = b->model,
                                   .bytes = bytes,
                                   .size = size,

@@ -111,12 +111,16 @@ static hem_status read_model(opening *o, hem_error *err) {
 }
 
 /* With neither preset nor metadata: what most networks trained on ImageNet want, at the model's own size. */
-static hem__preprocess guess(int64_t side) {
-  size_t crop = side > 0 && side <= UINT16_MAX ? (size_t)side : 224;
-  return (hem__preprocess){.fit = HEM__SHORTER,
+static hem__preprocess guess(const hem__onnx_value *in) {
+  bool last = in->shaped && in->dims[1] != 3;
+  int64_t high = in->shaped ? in->dims[last ? 1 : 2] : -1, wide = in->shaped ? in->dims[last ? 2 : 3] : -1;
+  size_t height = high > 0 && high <= UINT16_MAX ? (size_t)high : 224;
+  size_t width = wide > 0 && wide <= UINT16_MAX ? (size_t)wide : height, crop = hem__max(width, height);
+  return (hem__preprocess){.fit = width == height ? HEM__SHORTER : HEM__STRETCH,
                            .filter = HEM__BILINEAR,
                            .resize = (crop * 256 + 112) / 224,
-                           .crop = crop,
+                           .width = width,
+                           .height = height,
                            .central = 0.875,
                            .scale = 255,
                            .mean = {0.485, 0.456, 0.406},
@@ -140,11 +144,11 @@ static hem_status fit_input(const opening *o, hem__preprocess *p, hem_error *err
   int64_t height = in->dims[p->nhwc ? 1 : 2], width = in->dims[p->nhwc ? 2 : 3];
   for (int i = 0; i < 2; i++) {
     int64_t side = i ? width : height;
-    if (side < 0 || side == (int64_t)p->crop) continue;
+    if (side < 0 || side == (int64_t)(i ? p->width : p->height)) continue;
     return hem__fail(err, HEM_EINVAL,
                      "%s takes images of %lld x %lld pixels, and the preprocessing makes %zu x %zu: change it with "
                      "--preprocess 'crop=N resize=M'",
-                     o->path, (long long)width, (long long)height, p->crop, p->crop);
+                     o->path, (long long)width, (long long)height, p->width, p->height);
   }
   return HEM_OK;
 }
@@ -152,7 +156,7 @@ static hem_status fit_input(const opening *o, hem__preprocess *p, hem_error *err
 static hem_status settle_preprocess(opening *o, hem_error *err) {
   const hem__onnx_value *in = hem__onnx_input(o->model);
   const char *own = hem__onnx_metadata(o->model, "hemline.preprocess");
-  hem__preprocess p = guess(!in->shaped ? -1 : in->dims[1] == 3 ? in->dims[2] : in->dims[1]);
+  hem__preprocess p = guess(in);
   hem_status status = o->preset ? hem__preprocess_parse(o->preset->preprocess, &p, err) : HEM_OK;
   if (!status && own) status = hem__preprocess_parse(own, &p, err);
   if (!status && o->parts.preprocess) status = hem__preprocess_parse(o->parts.preprocess, &p, err);
@@ -163,7 +167,7 @@ static hem_status settle_preprocess(opening *o, hem_error *err) {
 
 static hem_status make_session(opening *o, hem_error *err) {
   const hem__preprocess *p = &o->network->preprocess;
-  int64_t side = (int64_t)p->crop;
+  int64_t width = (int64_t)p->width, height = (int64_t)p->height;
   if (!o->feature.is_output) {
     uint8_t *longer = realloc(o->bytes, o->size + HEM__ONNX_NAME_MAX + 16);
     if (!longer) return hem__fail(err, HEM_ENOMEM, "no memory for the model %s", o->path);
@@ -175,7 +179,7 @@ static hem_status make_session(opening *o, hem_error *err) {
                                 .size = o->size,
                                 .input = hem__onnx_input(o->model)->name,
                                 .output = o->feature.tensor,
-                                .shape = {1, p->nhwc ? side : 3, side, p->nhwc ? 3 : side}};
+                                .shape = {1, p->nhwc ? height : 3, p->nhwc ? width : height, p->nhwc ? 3 : width}};
   return hem__session_open(&config, &o->network->session, err);
 }
 

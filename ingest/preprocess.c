@@ -77,7 +77,17 @@ static bool read_flag(const char *text, const char *no, const char *yes, bool *o
 }
 
 static bool read_resize(const char *text, hem__preprocess *p) { return read_size(text, RESIZE_MAX, &p->resize); }
-static bool read_crop(const char *text, hem__preprocess *p) { return read_size(text, CROP_MAX, &p->crop); }
+
+/* "224", or "96x128": width and height. */
+static bool read_crop(const char *text, hem__preprocess *p) {
+  char width[VALUE_MAX];
+  size_t length = strcspn(text, "x");
+  memcpy(width, text, length);
+  width[length] = '\0';
+  return read_size(width, CROP_MAX, &p->width) &&
+         read_size(text[length] ? text + length + 1 : text, CROP_MAX, &p->height);
+}
+
 static bool read_order(const char *text, hem__preprocess *p) { return read_flag(text, "rgb", "bgr", &p->bgr); }
 static bool read_layout(const char *text, hem__preprocess *p) { return read_flag(text, "nchw", "nhwc", &p->nhwc); }
 
@@ -120,7 +130,7 @@ static const struct key {
 } keys[] = {
     {"fit", "shorter, stretch, letterbox or central", read_fit, EVERY},
     {"resize", "the shorter side, 1 to 8192 pixels", read_resize, 1U << HEM__SHORTER},
-    {"crop", "the side of the network's input, 1 to 4096 pixels", read_crop, EVERY},
+    {"crop", "the side of the network's input, or its width x height as in 96x128; 1 to 4096 pixels", read_crop, EVERY},
     {"central", "the part of each side that is kept, 0.01 to 1", read_central, 1U << HEM__CENTRAL},
     {"pad", "red,green,blue of the border, each 0 to 255", read_pad, 1U << HEM__LETTERBOX},
     {"filter", "bilinear or bicubic", read_filter, EVERY},
@@ -176,7 +186,7 @@ static hem_status read_word(const char *word, size_t length, unsigned *seen, hem
 static const char *missing(const hem__preprocess *p) {
   if (p->fit == HEM__SHORTER && p->resize == 0) return "resize";
   if (p->fit == HEM__CENTRAL && p->central == 0) return "central";
-  if (p->crop == 0) return "crop";
+  if (p->width == 0 || p->height == 0) return "crop";
   if (p->scale == 0) return "scale";
   return p->std[0] == 0 || p->std[1] == 0 || p->std[2] == 0 ? "std" : NULL;
 }
@@ -230,11 +240,12 @@ static void put_numbers(const char *key, const double *values, size_t count, cha
 }
 
 void hem__preprocess_text(const hem__preprocess *p, char text[HEM__PREPROCESS_TEXT]) {
-  double pad[CHANNELS] = {p->pad[0], p->pad[1], p->pad[2]}, resize = (double)p->resize, crop = (double)p->crop;
+  double pad[CHANNELS] = {p->pad[0], p->pad[1], p->pad[2]}, resize = (double)p->resize;
   locale_t before, c = speak_c(&before);
   sprintf(text, "fit=%s", fit_names[p->fit]);
   if (p->fit == HEM__SHORTER) put_numbers("resize", &resize, 1, text);
-  put_numbers("crop", &crop, 1, text);
+  sprintf(text + strlen(text), " crop=%zu", p->width);
+  if (p->height != p->width) sprintf(text + strlen(text), "x%zu", p->height);
   if (p->fit == HEM__CENTRAL) put_numbers("central", &p->central, 1, text);
   if (p->fit == HEM__LETTERBOX) put_numbers("pad", pad, CHANNELS, text);
   sprintf(text + strlen(text), " filter=%s", filter_names[p->filter]);
@@ -270,21 +281,26 @@ static plan plan_shorter(const hem__preprocess *p, const hem__image *photo) {
     made.how.width = p->resize * photo->width / photo->height;
   }
   hem__window *w = &made.how.window;
-  centre(made.how.width, p->crop, &w->left, &w->width, &made.left);
-  centre(made.how.height, p->crop, &w->top, &w->height, &made.top);
+  centre(made.how.width, p->width, &w->left, &w->width, &made.left);
+  centre(made.how.height, p->height, &w->top, &w->height, &made.top);
   return made;
 }
 
-static size_t letterboxed(size_t side, size_t longer, size_t crop) {
-  return hem__max(1, (2 * side * crop + longer) / (2 * longer));
+/* The side that goes with another one which becomes `fills`; rounded, and at least a pixel. */
+static size_t letterboxed(size_t side, size_t other, size_t fills) {
+  return hem__max(1, (2 * side * fills + other) / (2 * other));
 }
 
 static plan plan_letterbox(const hem__preprocess *p, const hem__image *photo) {
-  size_t longer = hem__max(photo->width, photo->height);
-  plan made = {.how = {.width = letterboxed(photo->width, longer, p->crop),
-                       .height = letterboxed(photo->height, longer, p->crop)}};
-  made.left = (p->crop - made.how.width) / 2;
-  made.top = (p->crop - made.how.height) / 2;
+  bool wide = photo->width * p->height >= photo->height * p->width; /* the photo's width fills the box */
+  plan made = {.how = {.width = p->width, .height = p->height}};
+  if (wide) {
+    made.how.height = letterboxed(photo->height, photo->width, p->width);
+  } else {
+    made.how.width = letterboxed(photo->width, photo->height, p->height);
+  }
+  made.left = (p->width - made.how.width) / 2;
+  made.top = (p->height - made.how.height) / 2;
   return made;
 }
 
@@ -293,12 +309,12 @@ static plan plan_central(const hem__preprocess *p, const hem__image *photo) {
   double width = (double)photo->width, height = (double)photo->height;
   double left = floor((width - width * p->central) / 2), top = floor((height - height * p->central) / 2);
   return (plan){.how = {.part = {.left = left, .top = top, .right = width - left, .bottom = height - top},
-                        .width = p->crop,
-                        .height = p->crop}};
+                        .width = p->width,
+                        .height = p->height}};
 }
 
 static plan plan_of(const hem__preprocess *p, const hem__image *photo) {
-  plan made = {.how = {.width = p->crop, .height = p->crop}};
+  plan made = {.how = {.width = p->width, .height = p->height}};
   if (p->fit == HEM__SHORTER) made = plan_shorter(p, photo);
   if (p->fit == HEM__LETTERBOX) made = plan_letterbox(p, photo);
   if (p->fit == HEM__CENTRAL) made = plan_central(p, photo);
@@ -325,13 +341,13 @@ typedef struct place {
 
 static place place_of(const hem__preprocess *p, size_t colour, float *tensor) {
   size_t channel = p->bgr ? CHANNELS - 1 - colour : colour;
-  if (p->nhwc) return (place){tensor + channel, CHANNELS, p->crop * CHANNELS};
-  return (place){tensor + channel * p->crop * p->crop, 1, p->crop};
+  if (p->nhwc) return (place){tensor + channel, CHANNELS, p->width * CHANNELS};
+  return (place){tensor + channel * p->width * p->height, 1, p->width};
 }
 
-static void fill(const place *to, size_t side, float value) {
-  for (size_t y = 0; y < side; y++)
-    for (size_t x = 0; x < side; x++) to->at[y * to->row + x * to->pixel] = value;
+static void fill(const place *to, size_t width, size_t height, float value) {
+  for (size_t y = 0; y < height; y++)
+    for (size_t x = 0; x < width; x++) to->at[y * to->row + x * to->pixel] = value;
 }
 
 static void write_colour(const hem__image *from, size_t colour, const float *table, const place *to) {
@@ -343,7 +359,7 @@ static void write_colour(const hem__image *from, size_t colour, const float *tab
 }
 
 size_t hem__preprocess_size(const hem__preprocess *preprocess) {
-  return CHANNELS * preprocess->crop * preprocess->crop;
+  return CHANNELS * preprocess->width * preprocess->height;
 }
 
 hem_status hem__preprocess_apply(const hem__preprocess *p, const hem__image *photo, float *tensor, hem_error *err) {
@@ -353,10 +369,10 @@ hem_status hem__preprocess_apply(const hem__preprocess *p, const hem__image *pho
   hem_status status = hem__resample(photo, &made.how, &seen, err);
   if (status) return status;
   tabulate(p, table);
-  bool bordered = seen.width < p->crop || seen.height < p->crop;
+  bool bordered = seen.width < p->width || seen.height < p->height;
   for (size_t c = 0; c < CHANNELS; c++) {
     place to = place_of(p, c, tensor);
-    if (bordered) fill(&to, p->crop, table[c][p->fit == HEM__LETTERBOX ? p->pad[c] : 0]);
+    if (bordered) fill(&to, p->width, p->height, table[c][p->fit == HEM__LETTERBOX ? p->pad[c] : 0]);
     to.at += made.top * to.row + made.left * to.pixel;
     write_colour(&seen, c, table[c], &to);
   }

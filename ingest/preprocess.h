@@ -7,8 +7,10 @@
  *   fit=shorter    the shorter side becomes `resize`, then the centre `crop` x `crop` is cut, with black around what is
  *                  too small (torchvision's Resize and CenterCrop)
  *   fit=stretch    the whole photo becomes `crop` x `crop`
- *   fit=letterbox  the longer side becomes `crop`, centred on a square of the colour `pad`
+ *   fit=letterbox  as large as fits into `crop` x `crop`, centred, with the colour `pad` around it
  *   fit=central    the middle `central` of each side becomes `crop` x `crop` (TensorFlow-Slim)
+ *
+ * `crop` is one number, or width and height: crop=96x128.
  *
  * A value v of 0..255 becomes (v / scale - mean) / std, channel by channel, in single precision. */
 #ifndef HEM_INGEST_PREPROCESS_H
@@ -21,9 +23,10 @@ typedef enum hem__fit { HEM__SHORTER, HEM__STRETCH, HEM__LETTERBOX, HEM__CENTRAL
 typedef struct hem__preprocess {
   hem__fit fit;
   hem__filter filter;
-  size_t resize, crop; /* pixels; resize: SHORTER only */
-  double central;      /* CENTRAL: 0 < central <= 1 */
-  uint8_t pad[3];      /* LETTERBOX: red, green, blue */
+  size_t resize;        /* SHORTER: pixels */
+  size_t width, height; /* `crop`: of the tensor, in pixels */
+  double central;       /* CENTRAL: 0 < central <= 1 */
+  uint8_t pad[3];       /* LETTERBOX: red, green, blue */
   double scale;
   double mean[3], std[3]; /* of red, green, blue, whatever the order */
   bool bgr, nhwc;
@@ -40,7 +43,7 @@ hem_status hem__preprocess_parse(const char *text, hem__preprocess *io, hem_erro
  * again. */
 void hem__preprocess_text(const hem__preprocess *preprocess, char text[HEM__PREPROCESS_TEXT]);
 
-/* Floats of the tensor: 3 x crop x crop. */
+/* Floats of the tensor: 3 x width x height. */
 size_t hem__preprocess_size(const hem__preprocess *preprocess);
 /* Writes the tensor. Any thread. Errors: EINVAL (a photo that cannot be stretched so), ENOMEM. */
 hem_status hem__preprocess_apply(const hem__preprocess *preprocess, const hem__image *photo, float *tensor,

@@ -64,6 +64,24 @@ END_TEST
 /* The tensor's values are the pixels themselves. */
 #define BARE "scale=1 mean=0,0,0 std=1,1,1 layout=nhwc"
 
+/* 60 x 40 into 20 wide and 50 high: 20 x 13, with 18 rows above it. */
+START_TEST(a_letterbox_need_not_be_square) {
+  hem__image photo = synthetic(60, 40, 0), small = {0};
+  hem__preprocess p = parse("resnet50", BARE " fit=letterbox crop=20x50 pad=9,8,7");
+  hem__resampling how = {.width = 20, .height = 13};
+  float *got = apply(&p, &photo);
+  ck_ok(hem__resample(&photo, &how, &small, err));
+  for (size_t y = 0; y < 50; y++)
+    for (size_t i = 0; i < (size_t)20 * 3; i++) {
+      bool inside = y >= 18 && y < 31;
+      ck_assert_float_eq(got[y * 20 * 3 + i], inside ? small.at[(y - 18) * 20 * 3 + i] : (uint8_t)(9 - i % 3));
+    }
+  free(got);
+  hem__image_clear(&small);
+  hem__image_clear(&photo);
+}
+END_TEST
+
 START_TEST(a_letterbox_lies_in_the_middle) {
   hem__image photo = synthetic(60, 40, 0), small = {0};
   hem__preprocess p = parse("resnet50", BARE " fit=letterbox crop=31 pad=9,8,7");
@@ -84,7 +102,7 @@ END_TEST
 
 static void expect_resampled(const hem__preprocess *p, const hem__image *photo, hem__part part) {
   hem__image small = {0};
-  hem__resampling how = {.part = part, .width = p->crop, .height = p->crop};
+  hem__resampling how = {.part = part, .width = p->width, .height = p->height};
   float *got = apply(p, photo);
   ck_ok(hem__resample(photo, &how, &small, err));
   for (size_t i = 0; i < hem__preprocess_size(p); i++) ck_assert_float_eq(got[i], small.at[i]);
@@ -145,6 +163,11 @@ START_TEST(text_has_one_form) {
   expect_text(&p,
               "fit=letterbox crop=224 pad=255,0,104 filter=bilinear scale=127.5 mean=0.1,0.30000000000000004,1 "
               "std=1,1,1 order=rgb layout=nchw");
+  p = parse("vgg19", "fit=stretch crop=96x128");
+  expect_text(&p,
+              "fit=stretch crop=96x128 filter=bilinear scale=255 mean=0.485,0.456,0.406 std=0.229,0.224,0.225 "
+              "order=rgb layout=nchw");
+  ck_assert_uint_eq(hem__preprocess_size(&p), (size_t)3 * 96 * 128);
   p = parse("vgg19", "fit=stretch crop=4096");
   ck_assert_uint_eq(hem__preprocess_size(&p), (size_t)3 * 4096 * 4096);
   setlocale(LC_ALL, "C");
@@ -169,7 +192,11 @@ static const char *const mistakes[][2] = {
     {"size=224", "'size=224' is not key=value with one of the keys fit, resize, crop, central, pad, filter, scale"},
     {"=3", "is not key=value"},
     {"crop=100 crop=100", "crop is named twice"},
-    {"crop=", "'crop=' makes no sense; crop is the side of the network's input, 1 to 4096 pixels"},
+    {"crop=", "'crop=' makes no sense; crop is the side of the network's input"},
+    {"crop=96x", "1 to 4096"},
+    {"crop=x96", "1 to 4096"},
+    {"crop=96x128x3", "1 to 4096"},
+    {"crop=4097x5", "1 to 4096"},
     {"crop=0", "1 to 4096"},
     {"crop=4097", "1 to 4096"},
     {"crop=-5", "1 to 4096"},
@@ -244,5 +271,6 @@ START_TEST(presets_are_found_by_name) {
 END_TEST
 
 HEM_TESTS("preprocess", tensors_equal_torchvision, order_and_layout_move_values_only, a_letterbox_lies_in_the_middle,
-          the_centre_is_cut_in_whole_pixels, mobilenet_values_are_those_of_8_bit_networks, text_has_one_form,
-          the_longest_text_fits, mistakes_are_explained, an_endless_value_is_cut_short, presets_are_found_by_name)
+          a_letterbox_need_not_be_square, the_centre_is_cut_in_whole_pixels,
+          mobilenet_values_are_those_of_8_bit_networks, text_has_one_form, the_longest_text_fits,
+          mistakes_are_explained, an_endless_value_is_cut_short, presets_are_found_by_name)
