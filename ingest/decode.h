@@ -25,4 +25,7 @@ bool hem__profile_is_srgb(const uint8_t *profile, size_t size);
 hem_status hem__jpeg_decode(const uint8_t *bytes, size_t size, const char *name, bool *plain, hem__image *out,
                             hem_error *err);
 
+/* Gives libheif a decoder of AV1 that prints nothing, before the first AVIF photo. Once. */
+void hem__av1_start(void);
+
 #endif

@@ -29,6 +29,7 @@ static void start_vips(void) {
   vips_concurrency_set(1);
   vips_cache_set_max(0);
   vips_block_untrusted_set(TRUE);
+  hem__av1_start();
   vips_ready = true;
 }
 
