@@ -120,6 +120,8 @@ static hem_status explain(const reader *r, const char *name, hem_error *err) {
   switch (r->errors.msg_code) {
     case JERR_OUT_OF_MEMORY:
       return hem__fail(err, HEM_ENOMEM, "no memory to decode %s", name);
+    case JERR_IMAGE_TOO_BIG:
+      return hem__fail(err, HEM_EINVAL, "%s is too large (%s); scale it down", name, r->reason);
     case JERR_BAD_PRECISION:
     case JERR_SOF_UNSUPPORTED:
     case JERR_ARITH_NOTIMPL:

@@ -67,13 +67,34 @@ static bool is_webp(const uint8_t *bytes, size_t size) {
   return size >= 12 && !memcmp(bytes, "RIFF", 4) && !memcmp(bytes + 8, "WEBP", 4);
 }
 
-/* ISO/IEC 14496-12: a file type box, and "avif" as its major brand or among the compatible ones. */
+/* ISO/IEC 14496-12: a box is its size, its name and what it holds; false behind the last whole one. */
+typedef struct box {
+  const uint8_t *at;
+  size_t size;
+} box;
+
+static bool next_box(const uint8_t *bytes, size_t size, size_t *place, box *out) {
+  enum { HEADER = 8 };
+  if (size - *place < HEADER) return false;
+  const uint8_t *at = bytes + *place;
+  size_t length = (size_t)at[0] << 24 | (size_t)at[1] << 16 | (size_t)at[2] << 8 | at[3];
+  if (length < HEADER || length > size - *place) return false;
+  *out = (box){.at = at, .size = length};
+  *place += length;
+  return true;
+}
+
+/* A file type box, with "avif" as its major brand or among the compatible ones. HEIC photos may claim that too; what
+ * settles it is whether the box that describes the pictures knows how to set up an AV1 decoder. */
 static bool is_avif(const uint8_t *bytes, size_t size) {
-  if (size < 12 || memcmp(bytes + 4, "ftyp", 4)) return false;
-  size_t box = (size_t)bytes[0] << 24 | (size_t)bytes[1] << 16 | (size_t)bytes[2] << 8 | bytes[3];
-  for (size_t at = 8; at + 4 <= hem__min(box, size); at += 4)
-    if (!memcmp(bytes + at, "avif", 4)) return true;
-  return false;
+  size_t place = 0;
+  box b;
+  bool claims = false;
+  if (!next_box(bytes, size, &place, &b) || memcmp(b.at + 4, "ftyp", 4) != 0) return false;
+  for (size_t at = 8; at + 4 <= b.size; at += 4) claims |= !memcmp(b.at + at, "avif", 4);
+  while (claims && next_box(bytes, size, &place, &b))
+    if (!memcmp(b.at + 4, "meta", 4)) return memmem(b.at, b.size, "av1C", 4) != NULL;
+  return claims; /* cut off before it: damaged, then */
 }
 
 typedef struct format {
@@ -98,13 +119,6 @@ static hem_status unknown_format(const char *name, hem_error *err) {
                    name);
 }
 
-/* A HEIC photo may claim to be AVIF; the codec inside tells. */
-static bool is_heic(VipsImage *image) {
-  const char *codec = NULL;
-  return vips_image_get_typeof(image, "heif-compression") &&
-         !vips_image_get_string(image, "heif-compression", &codec) && strcmp(codec, "av1") != 0;
-}
-
 /* Opens without decoding: libvips decodes when pixels are asked for. */
 static hem_status open_photo(const format *known, const uint8_t *bytes, size_t size, const char *name, VipsImage **out,
                              hem_error *err) {
@@ -113,7 +127,6 @@ static hem_status open_photo(const format *known, const uint8_t *bytes, size_t s
                   VIPS_FAIL_ON_WARNING, NULL))
     return fail_vips(HEM_ECORRUPT, name, "damaged photo; fetch it again", err);
   hem_status status = hem__decode_check_size((size_t)image->Xsize, (size_t)image->Ysize, name, err);
-  if (!status && is_heic(image)) status = unknown_format(name, err);
   if (status) {
     g_object_unref(image);
     return status;

@@ -67,6 +67,7 @@ hem__photo_file hem__make_photo(const hem__image *photo, const char *kind, const
   if (strstr(kind, "alpha")) image = with_alpha(image);
   if (!strcmp(kind, "p3") || !strcmp(kind, "srgb")) image = with_profile(image, kind);
   if (!strcmp(kind, "animation")) image = twice(image);
+  if (!strcmp(kind, "turned")) vips_image_set_int(image, VIPS_META_ORIENTATION, 6);
   void *at = NULL;
   hem__photo_file out = {0};
   if (vips_image_write_to_buffer(image, format, &at, &out.size, NULL)) {

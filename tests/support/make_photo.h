@@ -10,7 +10,8 @@ typedef struct hem__photo_file {
 } hem__photo_file;
 
 /* `format` is libvips's: an ending and options, ".jpg[Q=90,interlace]". `kind` says what is made of the photo first:
- * "", "alpha", "grey", "16", "16 alpha", "cmyk", "p3" (with that profile) or "animation" (of two). */
+ * "", "alpha", "grey", "16", "16 alpha", "cmyk", "p3" or "srgb" (with that profile), "turned" (EXIF orientation 6) or
+ * "animation" (of two). */
 hem__photo_file hem__make_photo(const hem__image *photo, const char *kind, const char *format);
 
 #endif
