@@ -3,13 +3,13 @@
  *
  * Strict: the first warning is an error, as no photo is good enough that had to be guessed at. Errors leave libjpeg by
  * longjmp, to one place. */
+#include "ingest/decode.h"
+
 #ifdef HEM_HAVE_VIPS
 #include <setjmp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include "ingest/decode.h"
 
 /* Needs stdio.h and stdlib.h before it. */
 #include <jpeglib.h>
