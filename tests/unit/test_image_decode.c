@@ -283,19 +283,15 @@ START_TEST(a_header_too_large_is_refused_unread) {
 }
 END_TEST
 
-/* HEVC inside, though it says that AVIF readers can read it. */
+/* HEVC inside (hvcC), though it says that AVIF readers can read it; cut off before that shows, it is only damaged. */
 START_TEST(heic_is_refused_whatever_it_claims) {
-  hem__image photo = synthetic(64, 64, 1);
-  hem__photo_file heic = hem__make_photo(&photo, "", ".heic");
-  if (heic.at) {
-    refuse(heic.at, heic.size, HEM_EUNSUPPORTED, "is not a JPEG");
-    memcpy(heic.at + 8, "avif", 4);
-    refuse(heic.at, heic.size, HEM_EUNSUPPORTED, "is not a JPEG");
-  } else {
-    puts("HEIC is not tested: this libvips cannot write it");
-  }
-  free(heic.at);
-  hem__image_clear(&photo);
+  static const char heic[] =
+      "\0\0\0\x18"
+      "ftypavif\0\0\0\0avifmif1"
+      "\0\0\0\x14"
+      "meta\0\0\0\0\0\0\0\x0BhvcC";
+  refuse(heic, sizeof heic - 1, HEM_EUNSUPPORTED, "is not a JPEG");
+  refuse(heic, sizeof heic - 2, HEM_ECORRUPT, "damaged");
 }
 END_TEST
 
