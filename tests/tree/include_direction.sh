@@ -56,7 +56,9 @@ only() {
 }
 only 'hdf5|H5' 'ingest/catalog[a-z0-9_]*\.(c|h)'
 only 'faiss/' 'index/faiss_index\.c|bench/peer_faiss\.c'
-only 'vips/' 'ingest/image\.c'
+only 'vips/' 'ingest/image_vips\.c'
+only '(jpeglib|jerror)' 'ingest/image_jpeg\.c'
+only '(libheif|dav1d)/' 'ingest/image_av1\.c'
 
 # A header of an adapter must not hand its library on to the rest of the tree.
 for header in $(grep -rlE 'include[[:space:]]+<(hdf5|H5)' ingest --include='*.h'); do
