@@ -11,7 +11,7 @@ _hemline() {
     -d | --distance) mapfile -t COMPREPLY < <(compgen -W 'l2 l1 cosine ip' -- "$current") ;;
     -f | --features) mapfile -t COMPREPLY < <(compgen -W 'hog color hue ccv harris pixels hemnet' -- "$current") ;;
     --preset)
-      mapfile -t COMPREPLY < <(compgen -W 'vgg16 vgg19 inception_v3 resnet50 mobilenet_v2 mobilenet_tf help' -- "$current") ;;
+      mapfile -t COMPREPLY < <(compgen -W 'vgg16 vgg19 inception_v3 resnet50 mobilenet_v2 mobilenet_v1_tf mobilenet_v2_tf help' -- "$current") ;;
     --match) mapfile -t COMPREPLY < <(compgen -W 'item label' -- "$current") ;;
     --domain) mapfile -t COMPREPLY < <(compgen -W 'shop consumer' -- "$current") ;;
     --split | --query-split | --gallery-split)

@@ -60,8 +60,8 @@ typedef struct hem__preset {
                           "third to last layer" of the reference work */
 } hem__preset;
 
-/* NULL-terminated by name: vgg16, vgg19, inception_v3, resnet50, mobilenet_v2, and mobilenet_tf (TensorFlow-Slim's
- * MobileNets). */
+/* Ended by one without a name: vgg16, vgg19, inception_v3, resnet50, mobilenet_v2 as torchvision has them;
+ * mobilenet_v1_tf, mobilenet_v2_tf as TensorFlow-Slim. */
 extern const hem__preset hem__presets[];
 /* Errors: EINVAL, lists them. */
 hem_status hem__preset_find(const char *name, const hem__preset **out, hem_error *err);

@@ -9,6 +9,11 @@
   " filter=bilinear scale=255 mean=0.485,0.456,0.406 " \
   "std=0.229,0.224,0.225 order=rgb layout=nchw"
 
+#define SLIM                                                                                     \
+  "fit=central crop=224 central=0.875 filter=bilinear scale=1 mean=128,128,128 std=128,128,128 " \
+  "order=rgb layout=nchw"
+#define SLIM_SOURCE "TensorFlow-Slim's 8-bit MobileNets (but antialiased, which TensorFlow's own stretching is not)"
+
 const hem__preset hem__presets[] = {
     {.name = "vgg16",
      .preprocess = TORCHVISION("256", "224"),
@@ -35,12 +40,8 @@ const hem__preset hem__presets[] = {
      .source = "torchvision MobileNet_V2_Weights.IMAGENET1K_V1",
      .dim = 1280,
      .fully_connected = 1},
-    {.name = "mobilenet_tf",
-     .preprocess = "fit=central crop=224 central=0.875 filter=bilinear scale=1 mean=128,128,128 std=128,128,128 "
-                   "order=rgb layout=nchw",
-     .source = "TensorFlow-Slim MobileNet v1 and v2, 8-bit (but antialiased, which TensorFlow's own stretching is not)",
-     .dim = 0,
-     .fully_connected = 1},
+    {.name = "mobilenet_v1_tf", .preprocess = SLIM, .source = SLIM_SOURCE, .dim = 1024, .fully_connected = 1},
+    {.name = "mobilenet_v2_tf", .preprocess = SLIM, .source = SLIM_SOURCE, .dim = 1280, .fully_connected = 1},
     {0}};
 
 hem_status hem__preset_find(const char *name, const hem__preset **out, hem_error *err) {

@@ -56,7 +56,9 @@ only() {
 }
 only 'hdf5|H5' 'ingest/catalog[a-z0-9_]*\.(c|h)|ingest/vectors_hdf5\.c'
 only 'faiss/' 'index/faiss_index\.c|bench/peer_faiss\.c'
-only 'vips/' 'ingest/image\.c'
+only 'vips/' 'ingest/image_vips\.c'
+only '(jpeglib|jerror)' 'ingest/image_jpeg\.c'
+only '(libheif|dav1d)/' 'ingest/image_av1\.c'
 only 'onnxruntime_c_api' 'ingest/onnx_runtime\.c'
 
 # A header of an adapter must not hand its library on to the rest of the tree.

@@ -1,18 +1,12 @@
-/* Photos: stretching against OpenCV, decoding of photos made here by libvips, and of everything that must be refused.
- * libvips is called directly only to make input; where the library was built without it, decoding is skipped. */
+/* Photos in memory: cutting, stretching (against OpenCV), and what a photo says of itself. */
 #include <math.h>
-#include <stdio.h>
 #include <string.h>
 
-#include "base/file.h"
-#include "base/threads.h"
-#include "ingest/image.h"
+#include "ingest/decode.h"
 #include "reference/synthetic.h"
 #include "test.h"
 
 #include "reference/features_color.h"
-
-/* ---- without libvips ---- */
 
 START_TEST(sides_are_checked) {
   hem__image image = {0};
@@ -44,8 +38,66 @@ START_TEST(boxes_are_cut_at_the_edges) {
   ck_fails(hem__image_crop(&photo, (hem__box){20, 0, 5, 5, HEM__PIXELS}, &out, err), HEM_EINVAL, "leaves nothing");
   ck_fails(hem__image_crop(&photo, (hem__box){4, 4, 0, 5, HEM__PIXELS}, &out, err), HEM_EINVAL, "leaves nothing");
   ck_fails(hem__image_crop(&photo, (hem__box){4, 4, -9, 5, HEM__PIXELS}, &out, err), HEM_EINVAL, "leaves nothing");
-  ck_fails(hem__image_crop(&photo, (hem__box){INT32_MIN, 0, INT32_MIN, 5, HEM__PIXELS}, &out, err), HEM_EINVAL, "leaves nothing");
+  ck_fails(hem__image_crop(&photo, (hem__box){INT32_MIN, 0, INT32_MIN, 5, HEM__PIXELS}, &out, err), HEM_EINVAL,
+           "leaves nothing");
   hem__image_clear(&photo);
+}
+END_TEST
+
+/* Edges are rounded to whole pixels, so that boxes that touch in millionths touch in pixels. */
+START_TEST(relative_boxes_are_rounded_at_their_edges) {
+  hem__image photo = synthetic(20, 10, 0), out = {0};
+  cut(&photo, (hem__box){0, 0, 1000000, 1000000, HEM__MILLIONTHS}, 0, 0, 20, 10);
+  cut(&photo, (hem__box){250000, 500000, 500000, 500000, HEM__MILLIONTHS}, 5, 5, 10, 5);
+  cut(&photo, (hem__box){0, 0, 333333, 333333, HEM__MILLIONTHS}, 0, 0, 7, 3);
+  cut(&photo, (hem__box){333333, 333333, 666667, 666667, HEM__MILLIONTHS}, 7, 3, 13, 7);
+  cut(&photo, (hem__box){900000, 900000, 500000, INT32_MAX, HEM__MILLIONTHS}, 18, 9, 2, 1);
+  cut(&photo, (hem__box){0, 0, 0, 0, HEM__MILLIONTHS}, 0, 0, 20, 10);
+  ck_fails(hem__image_crop(&photo, (hem__box){0, 0, 20000, 500000, HEM__MILLIONTHS}, &out, err), HEM_EINVAL,
+           "leaves nothing");
+  hem__image_clear(&photo);
+}
+END_TEST
+
+/* ---- metadata ---- */
+
+START_TEST(orientation_is_read_either_way_round) {
+  static const uint8_t little[] = "II*\0\10\0\0\0\2\0\0\1\3\0\1\0\0\0\5\0\0\0\x12\1\3\0\1\0\0\0\6\0\0",
+                       big[] = "MM\0*\0\0\0\11?\0\1\1\x12\0\3\0\0\0\1\0\10\0";
+  ck_assert_int_eq(hem__exif_orientation(little, sizeof little), 6);
+  ck_assert_int_eq(hem__exif_orientation(big, sizeof big), 8);
+  for (size_t size = 0; size < 30; size++) {
+    uint8_t *exact = malloc(size ? size : 1); /* so that a sanitizer sees a read past the end */
+    memcpy(exact, little, size);
+    ck_assert_int_eq(hem__exif_orientation(exact, size), 1);
+    free(exact);
+  }
+  ck_assert_int_eq(hem__exif_orientation((const uint8_t *)"II*\0\xFF\xFF\xFF\xFF", 8), 1);
+}
+END_TEST
+
+/* A profile of one tag, "desc", whose text begins at `text`. */
+static bool srgb(const char *tag, size_t tag_size, size_t size) {
+  uint8_t profile[200] = {0}, *exact = malloc(size);
+  memcpy(profile + 16, "RGB ", 4);
+  memcpy(profile + 128, "\0\0\0\1desc\0\0\0\x90\0\0\0\x30", 16);
+  memcpy(profile + 144, tag, tag_size);
+  memcpy(exact, profile, size);
+  bool is = hem__profile_is_srgb(exact, size);
+  free(exact);
+  return is;
+}
+
+START_TEST(srgb_is_known_by_its_name) {
+  static const char old[] = "desc\0\0\0\0\0\0\0\25sRGB IEC61966-2.1", p3[] = "desc\0\0\0\0\0\0\0\25Display P3",
+                    wide[] = "mluc\0\0\0\0\0\0\0\1\0\0\0\14enUS\0\0\0\10\0\0\0\34\0s\0R\0G\0B",
+                    far[] = "mluc\0\0\0\0\0\0\0\1\0\0\0\14enUS\0\0\0\10\xFF\0\0\34\0s\0R\0G\0B";
+  ck_assert(srgb(old, sizeof old, 200));
+  ck_assert(srgb(wide, sizeof wide, 200));
+  ck_assert(!srgb(p3, sizeof p3, 200));
+  ck_assert(!srgb(far, sizeof far, 200));
+  for (size_t size = 1; size < 160; size++) ck_assert(!srgb(old, sizeof old, size));
+  for (size_t size = 1; size < 180; size++) ck_assert(!srgb(wide, sizeof wide, size));
 }
 END_TEST
 
@@ -120,312 +172,7 @@ START_TEST(the_largest_sides_do_not_overflow) {
 }
 END_TEST
 
-#define ALWAYS                                                                                                         \
-  sides_are_checked, boxes_are_cut_at_the_edges, stretching_equals_opencv, stretching_to_its_own_size_changes_nothing, \
-      a_flat_photo_stays_flat_at_any_size, the_largest_sides_do_not_overflow
-
-/* ---- with libvips ---- */
-
-#ifdef HEM_HAVE_VIPS
-#include <vips/vips.h>
-
-typedef struct bytes {
-  uint8_t *at;
-  size_t size;
-} bytes;
-
-/* `suffix` is libvips's: a format and its options. Takes the image. Nothing for AVIF where libheif has no encoder. */
-static bytes encode(VipsImage *image, const char *suffix) {
-  void *at = NULL;
-  bytes out = {0};
-  ck_assert_msg(image != NULL, "%s", vips_error_buffer());
-  if (vips_image_write_to_buffer(image, suffix, &at, &out.size, NULL) != 0) {
-    ck_assert_msg(strstr(suffix, ".avif") != NULL, "%s: %s", suffix, vips_error_buffer());
-    printf("AVIF is not tested: %s", vips_error_buffer());
-    vips_error_clear();
-  }
-  g_object_unref(image);
-  out.at = at;
-  return out;
-}
-
-/* A libvips image of the photo's pixels, which it copies. Starts libvips as the library does: by first use. */
-static VipsImage *as_vips(const hem__image *photo) {
-  uint8_t *png = NULL;
-  size_t size;
-  ck_ok(hem__image_png(photo, &png, &size, err));
-  free(png);
-  return vips_image_new_from_memory_copy(photo->at, photo->width * photo->height * 3, (int)photo->width,
-                                         (int)photo->height, 3, VIPS_FORMAT_UCHAR);
-}
-
-static VipsImage *flat_vips(int width, int height, const double *colour, int bands, VipsInterpretation type) {
-  VipsImage *black = NULL, *flat = NULL, *typed = NULL;
-  hem__image start = synthetic(1, 1, 0);
-  g_object_unref(as_vips(&start));
-  hem__image_clear(&start);
-  double ones[4] = {1, 1, 1, 1};
-  ck_assert_int_eq(vips_black(&black, width, height, "bands", bands, NULL), 0);
-  ck_assert_int_eq(vips_linear(black, &flat, ones, colour, bands, NULL), 0);
-  bool wide = type == VIPS_INTERPRETATION_RGB16 || type == VIPS_INTERPRETATION_GREY16;
-  VipsImage *cast = NULL;
-  ck_assert_int_eq(vips_cast(flat, &cast, wide ? VIPS_FORMAT_USHORT : VIPS_FORMAT_UCHAR, NULL), 0);
-  ck_assert_int_eq(vips_copy(cast, &typed, "interpretation", type, NULL), 0);
-  g_object_unref(black);
-  g_object_unref(flat);
-  g_object_unref(cast);
-  return typed;
-}
-
-static hem__image decode(bytes photo) {
-  hem__image out = {0};
-  ck_ok(hem__image_decode(photo.at, photo.size, "made.photo", &out, err));
-  g_free(photo.at);
-  return out;
-}
-
-static void expect_flat(bytes photo, uint8_t r, uint8_t g, uint8_t b, int tolerance) {
-  hem__image out = decode(photo);
-  const uint8_t want[] = {r, g, b};
-  for (size_t i = 0; i < out.width * out.height * 3; i++) ck_assert_int_le(abs(out.at[i] - want[i % 3]), tolerance);
-  hem__image_clear(&out);
-}
-
-START_TEST(png_comes_back_exactly) {
-  hem__image photo = synthetic(33, 21, 0);
-  bytes png;
-  ck_ok(hem__image_png(&photo, &png.at, &png.size, err));
-  hem__image back = {0};
-  ck_ok(hem__image_decode(png.at, png.size, "a.png", &back, err));
-  ck_assert_uint_eq(back.width, 33);
-  ck_assert_uint_eq(back.height, 21);
-  ck_assert_mem_eq(back.at, photo.at, 33 * 21 * 3);
-  free(png.at);
-  hem__image_clear(&photo);
-  hem__image_clear(&back);
-}
-END_TEST
-
-START_TEST(lossy_formats_come_back_nearly) {
-  static const char *const suffixes[] = {".jpg[Q=95,subsample-mode=off]", ".jpg[Q=95,subsample-mode=off,interlace]",
-                                         ".webp[lossless]", ".avif[Q=95,effort=0]"};
-  hem__image photo = synthetic(64, 48, 1);
-  for (size_t i = 0; i < sizeof suffixes / sizeof *suffixes; i++) {
-    bytes encoded = encode(as_vips(&photo), suffixes[i]);
-    if (!encoded.at) continue;
-    hem__image back = decode(encoded);
-    ck_assert_uint_eq(back.width, 64);
-    ck_assert_uint_eq(back.height, 48);
-    double error = 0;
-    for (size_t j = 0; j < (size_t)64 * 48 * 3; j++) error += abs(back.at[j] - photo.at[j]);
-    ck_assert_msg(error / (64 * 48 * 3) < 8, "%s is off by %g", suffixes[i], error / (64 * 48 * 3));
-    hem__image_clear(&back);
-  }
-  hem__image_clear(&photo);
-}
-END_TEST
-
-START_TEST(every_kind_of_pixel_becomes_srgb) {
-  const double grey[] = {77}, wide[] = {77 * 257, 10 * 257, 250 * 257}, wide_grey[] = {77 * 257};
-  expect_flat(encode(flat_vips(9, 7, grey, 1, VIPS_INTERPRETATION_B_W), ".png"), 77, 77, 77, 0);
-  expect_flat(encode(flat_vips(9, 7, grey, 1, VIPS_INTERPRETATION_B_W), ".jpg"), 77, 77, 77, 1);
-  expect_flat(encode(flat_vips(9, 7, wide, 3, VIPS_INTERPRETATION_RGB16), ".png"), 77, 10, 250, 0);
-  expect_flat(encode(flat_vips(9, 7, wide_grey, 1, VIPS_INTERPRETATION_GREY16), ".png"), 77, 77, 77, 0);
-  const double paper[] = {0, 0, 0, 0};
-  expect_flat(encode(flat_vips(9, 7, paper, 4, VIPS_INTERPRETATION_CMYK), ".jpg"), 255, 255, 255, 8);
-}
-END_TEST
-
-START_TEST(alpha_is_laid_on_white) {
-  const double clear[] = {10, 20, 30, 0}, half[] = {0, 100, 200, 128}, grey[] = {0, 51},
-               wide[] = {0, 0, 0, 65535 - 257 * 40};
-  expect_flat(encode(flat_vips(5, 5, clear, 4, VIPS_INTERPRETATION_sRGB), ".png"), 255, 255, 255, 0);
-  expect_flat(encode(flat_vips(5, 5, half, 4, VIPS_INTERPRETATION_sRGB), ".png"), 127, 177, 227, 1);
-  expect_flat(encode(flat_vips(5, 5, half, 4, VIPS_INTERPRETATION_sRGB), ".webp[lossless]"), 127, 177, 227, 1);
-  expect_flat(encode(flat_vips(5, 5, grey, 2, VIPS_INTERPRETATION_B_W), ".png"), 204, 204, 204, 1);
-  expect_flat(encode(flat_vips(5, 5, wide, 4, VIPS_INTERPRETATION_RGB16), ".png"), 40, 40, 40, 1);
-}
-END_TEST
-
-/* Display P3 (120, 160, 130) in sRGB, by the matrices of the two standards. */
-START_TEST(a_colour_profile_is_obeyed) {
-  const double p3[] = {120, 160, 130};
-  VipsImage *image = flat_vips(8, 8, p3, 3, VIPS_INTERPRETATION_sRGB);
-  VipsBlob *profile = NULL;
-  ck_assert_int_eq(vips_profile_load("p3", &profile, NULL), 0);
-  size_t size;
-  const void *at = vips_blob_get(profile, &size);
-  vips_image_set_blob_copy(image, VIPS_META_ICC_NAME, at, size);
-  vips_area_unref(VIPS_AREA(profile));
-  expect_flat(encode(image, ".png"), 108, 161, 127, 2);
-
-  image = flat_vips(8, 8, p3, 3, VIPS_INTERPRETATION_sRGB);
-  vips_image_set_blob_copy(image, VIPS_META_ICC_NAME, "no profile at all", 17);
-  expect_flat(encode(image, ".webp[lossless]"), 120, 160, 130, 0);
-}
-END_TEST
-
-/* For each EXIF orientation, where the upright photo's pixel (0, 0) and (1, 0) lie in the stored one of 3 x 2. */
-START_TEST(photos_are_turned_upright) {
-  static const size_t from[9][2] = {{0}, {0, 1}, {2, 1}, {5, 4}, {3, 4}, {0, 3}, {3, 0}, {5, 2}, {2, 5}};
-  hem__image photo = {0};
-  ck_ok(hem__image_new(3, 2, &photo, err));
-  for (size_t i = 0; i < 18; i++) photo.at[i] = (uint8_t)(i * 13);
-  for (int orientation = 1; orientation <= 8; orientation++) {
-    VipsImage *image = as_vips(&photo);
-    vips_image_set_int(image, VIPS_META_ORIENTATION, orientation);
-    hem__image back = decode(encode(image, ".webp[lossless]"));
-    ck_assert_uint_eq(back.width, orientation < 5 ? 3 : 2);
-    for (size_t i = 0; i < 2; i++) ck_assert_mem_eq(back.at + 3 * i, photo.at + 3 * from[orientation][i], 3);
-    hem__image_clear(&back);
-  }
-  hem__image_clear(&photo);
-}
-END_TEST
-
-static void refuse(const void *at, size_t size, hem_status code, const char *words) {
-  hem__image out = {0};
-  ck_fails(hem__image_decode(at, size, "stranger", &out, err), code, words);
-  ck_assert_ptr_null(out.at);
-}
-
-START_TEST(other_formats_are_refused_by_content) {
-  static const char svg[] = "<svg xmlns='http://www.w3.org/2000/svg' width='9' height='9'><rect width='9'/></svg>";
-  static const char gif[] = "GIF89a\1\0\1\0\x80\0\0\0\0\0\xFF\xFF\xFF,\0\0\0\0\1\0\1\0\0\2\2D\1\0;";
-  static const char heic[] =
-      "\0\0\0\x18"
-      "ftypheic\0\0\0\0heicmif1 and more";
-  refuse(svg, sizeof svg - 1, HEM_EUNSUPPORTED, "convert it");
-  refuse(gif, sizeof gif - 1, HEM_EUNSUPPORTED, "stranger is not a JPEG");
-  refuse(heic, sizeof heic - 1, HEM_EUNSUPPORTED, "convert it");
-  refuse("P6 1 1 255 abc", 14, HEM_EUNSUPPORTED, "convert it");
-  refuse("\xFF", 1, HEM_EUNSUPPORTED, "convert it");
-  refuse("", 0, HEM_ECORRUPT, "is empty");
-}
-END_TEST
-
-START_TEST(a_header_too_large_is_refused_unread) {
-  const double black[] = {0};
-  bytes wide = encode(flat_vips(16385, 1, black, 1, VIPS_INTERPRETATION_B_W), ".png");
-  refuse(wide.at, wide.size, HEM_EINVAL, "16385 x 1");
-  g_free(wide.at);
-  bytes big = encode(flat_vips(10001, 10001, black, 1, VIPS_INTERPRETATION_B_W), ".png[compression=1]");
-  refuse(big.at, big.size, HEM_EINVAL, "megapixels");
-  /* The pixels are not even there. From libvips 8.16 on, libpng misses them before the size is asked for. */
-  bool misses = vips_version(0) > 8 || vips_version(1) >= 16;
-  refuse(big.at, 64, misses ? HEM_ECORRUPT : HEM_EINVAL, misses ? "stranger" : "megapixels");
-  g_free(big.at);
-}
-END_TEST
-
-/* Every prefix is refused, or holds the whole photo (what follows the pixels may be spared). */
-static void truncate_everywhere(bytes photo) {
-  hem__image whole = {0};
-  ck_ok(hem__image_decode(photo.at, photo.size, "whole", &whole, err));
-  size_t accepted = 0;
-  for (size_t size = 0; size < photo.size; size++) {
-    uint8_t *exact = malloc(size ? size : 1); /* so that a sanitizer sees a read past the end */
-    memcpy(exact, photo.at, size);
-    hem__image out = {0};
-    hem_error err = {0};
-    hem_status status = hem__image_decode(exact, size, "part", &out, &err);
-    if (status == HEM_OK) {
-      ck_assert_mem_eq(out.at, whole.at, whole.width * whole.height * 3);
-      accepted++;
-    } else {
-      ck_assert(status == HEM_ECORRUPT || (status == HEM_EUNSUPPORTED && size < 12));
-      ck_assert_ptr_null(out.at);
-    }
-    hem__image_clear(&out);
-    free(exact);
-  }
-  ck_assert_uint_lt(accepted, 20);
-  hem__image_clear(&whole);
-  g_free(photo.at);
-}
-
-START_TEST(truncated_photos_are_refused) {
-  hem__image photo = synthetic(24, 16, 0);
-  truncate_everywhere(encode(as_vips(&photo), ".png"));
-  truncate_everywhere(encode(as_vips(&photo), ".jpg"));
-  truncate_everywhere(encode(as_vips(&photo), ".jpg[interlace]"));
-  truncate_everywhere(encode(as_vips(&photo), ".webp"));
-  hem__image_clear(&photo);
-}
-END_TEST
-
-START_TEST(damaged_photos_never_crash) {
-  static const char *const suffixes[] = {".png", ".jpg", ".webp", ".avif[effort=0]"};
-  hem__image photo = synthetic(24, 16, 0);
-  uint64_t state = 7;
-  for (size_t i = 0; i < sizeof suffixes / sizeof *suffixes; i++) {
-    bytes good = encode(as_vips(&photo), suffixes[i]);
-    if (!good.at) continue;
-    uint8_t *bad = malloc(good.size);
-    for (size_t round = 0; round < 300; round++) {
-      memcpy(bad, good.at, good.size);
-      for (size_t hit = 0; hit <= round % 3; hit++)
-        bad[hem__test_random(&state) % good.size] = (uint8_t)hem__test_random(&state);
-      hem__image out = {0};
-      hem_error err = {0};
-      hem_status status = hem__image_decode(bad, good.size, "damaged", &out, &err);
-      ck_assert(status == HEM_OK || err.message[0] != '\0');
-      hem__image_clear(&out);
-    }
-    free(bad);
-    g_free(good.at);
-  }
-  hem__image_clear(&photo);
-}
-END_TEST
-
-typedef struct crowd {
-  bytes png;
-  const hem__image *photo;
-  bool right[64];
-} crowd;
-
-static void decode_one(void *context, size_t i, size_t worker) {
-  crowd *all = context;
-  (void)worker;
-  hem__image out = {0};
-  hem_error err = {0};
-  bool damaged = i % 4 == 3;
-  hem_status status = hem__image_decode(all->png.at, damaged ? all->png.size / 2 : all->png.size, "one", &out, &err);
-  all->right[i] = damaged ? status == HEM_ECORRUPT
-                          : status == HEM_OK && !memcmp(out.at, all->photo->at, out.width * out.height * 3);
-  hem__image_clear(&out);
-}
-
-START_TEST(threads_decode_side_by_side) {
-  hem__image photo = synthetic(90, 70, 1);
-  crowd all = {.photo = &photo};
-  ck_ok(hem__image_png(&photo, &all.png.at, &all.png.size, err));
-  ck_ok(hem__parallel_for(64, 4, decode_one, &all, err));
-  for (size_t i = 0; i < 64; i++) ck_assert_msg(all.right[i], "photo %zu", i);
-  free(all.png.at);
-  hem__image_clear(&photo);
-}
-END_TEST
-
-HEM_TESTS("image", ALWAYS, png_comes_back_exactly, lossy_formats_come_back_nearly, every_kind_of_pixel_becomes_srgb,
-          alpha_is_laid_on_white, a_colour_profile_is_obeyed, photos_are_turned_upright,
-          other_formats_are_refused_by_content, a_header_too_large_is_refused_unread, truncated_photos_are_refused,
-          damaged_photos_never_crash, threads_decode_side_by_side)
-
-#else
-
-START_TEST(decoding_says_what_is_missing) {
-  hem__image image = synthetic(2, 2, 0), out = {0};
-  uint8_t *png = NULL;
-  size_t size;
-  ck_fails(hem__image_decode((const uint8_t *)"x", 1, "x", &out, err), HEM_EUNSUPPORTED, "without libvips");
-  ck_fails(hem__image_png(&image, &png, &size, err), HEM_EUNSUPPORTED, "without libvips");
-  puts("built without libvips: decoding is not tested");
-  hem__image_clear(&image);
-}
-END_TEST
-
-HEM_TESTS("image", ALWAYS, decoding_says_what_is_missing)
-
-#endif
+HEM_TESTS("image", sides_are_checked, boxes_are_cut_at_the_edges, relative_boxes_are_rounded_at_their_edges,
+          orientation_is_read_either_way_round, srgb_is_known_by_its_name, stretching_equals_opencv,
+          stretching_to_its_own_size_changes_nothing, a_flat_photo_stays_flat_at_any_size,
+          the_largest_sides_do_not_overflow)

@@ -113,8 +113,8 @@ static void expect_resampled(const hem__preprocess *p, const hem__image *photo, 
 /* 0.875 of 101 leaves 6.3 pixels on either side, of 60 3.75: whole ones are cut off. */
 START_TEST(the_centre_is_cut_in_whole_pixels) {
   hem__image photo = synthetic(101, 60, 0), thin = synthetic(1, 3, 0);
-  hem__preprocess p = parse("mobilenet_tf", BARE), least = parse("mobilenet_tf", BARE " crop=5 central=0.01"),
-                  whole = parse("mobilenet_tf", BARE " fit=stretch");
+  hem__preprocess p = parse("mobilenet_v1_tf", BARE), least = parse("mobilenet_v1_tf", BARE " crop=5 central=0.01"),
+                  whole = parse("mobilenet_v1_tf", BARE " fit=stretch");
   expect_resampled(&p, &photo, (hem__part){6, 3, 95, 57});
   expect_resampled(&whole, &photo, (hem__part){0});
   expect_resampled(&least, &thin, (hem__part){0, 1, 1, 2});
@@ -125,7 +125,7 @@ END_TEST
 
 START_TEST(mobilenet_values_are_those_of_8_bit_networks) {
   hem__image photo = {0};
-  hem__preprocess p = parse("mobilenet_tf", "crop=1");
+  hem__preprocess p = parse("mobilenet_v1_tf", "crop=1");
   ck_ok(hem__image_new(1, 1, &photo, err));
   memcpy(photo.at, (const uint8_t[]){0, 128, 255}, 3);
   float *got = apply(&p, &photo);
@@ -155,7 +155,7 @@ START_TEST(text_has_one_form) {
   expect_text(&p,
               "fit=shorter resize=256 crop=224 filter=bilinear scale=255 mean=0.485,0.456,0.406 "
               "std=0.229,0.224,0.225 order=rgb layout=nchw");
-  p = parse("mobilenet_tf", "\tlayout=nhwc \n order=bgr  filter=bicubic mean=1e2,-0.10,1e-7 ");
+  p = parse("mobilenet_v1_tf", "\tlayout=nhwc \n order=bgr  filter=bicubic mean=1e2,-0.10,1e-7 ");
   expect_text(&p,
               "fit=central crop=224 central=0.875 filter=bicubic scale=1 mean=100,-0.1,1e-07 std=128,128,128 "
               "order=bgr layout=nhwc");
@@ -255,7 +255,8 @@ START_TEST(an_endless_value_is_cut_short) {
 END_TEST
 
 START_TEST(presets_are_found_by_name) {
-  static const char *const names[] = {"vgg16", "vgg19", "inception_v3", "resnet50", "mobilenet_v2", "mobilenet_tf"};
+  static const char *const names[] = {"vgg16",        "vgg19",           "inception_v3",   "resnet50",
+                                      "mobilenet_v2", "mobilenet_v1_tf", "mobilenet_v2_tf"};
   size_t count = 0;
   for (const hem__preset *p = hem__presets; p->name; p++) {
     const hem__preset *found = NULL;
@@ -265,8 +266,9 @@ START_TEST(presets_are_found_by_name) {
   }
   ck_assert_uint_eq(count, sizeof names / sizeof *names);
   const hem__preset *none = NULL;
-  ck_fails(hem__preset_find("resnet", &none, err), HEM_EINVAL,
-           "no preset 'resnet', only vgg16, vgg19, inception_v3, resnet50, mobilenet_v2, mobilenet_tf");
+  ck_fails(
+      hem__preset_find("resnet", &none, err), HEM_EINVAL,
+      "no preset 'resnet', only vgg16, vgg19, inception_v3, resnet50, mobilenet_v2, mobilenet_v1_tf, mobilenet_v2_tf");
 }
 END_TEST
 
