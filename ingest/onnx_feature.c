@@ -231,7 +231,7 @@ static hem_status find_vector(hem__onnx *m, hem__onnx_feature *out, hem_error *e
     only = &m->outputs[i];
     vectors++;
   }
-  if (vectors != 1) return fail_listed(m, HEM_EUNSUPPORTED, "has no output that must be the feature", err);
+  if (!only || vectors > 1) return fail_listed(m, HEM_EUNSUPPORTED, "has no output that must be the feature", err);
   if (walk_back(m, slice_of(only->name), SIZE_MAX).softmax)
     return fail_listed(m, HEM_EUNSUPPORTED, "ends in class probabilities, and in no fully connected layer", err);
   snprintf(out->why, sizeof out->why, "the only output that is a vector");

@@ -110,6 +110,16 @@ class Networks(support.Case):
             f.truncate(1000)
         self.assertIn("is not an ONNX model, or a damaged one", self.ingest("--cnn", self.at("bad.onnx"), code=1)[1])
 
+    def test_without_the_library_it_says_what_to_do(self):
+        os.environ["HEMLINE_ONNXRUNTIME"] = self.at("no.so")
+        try:
+            err = self.ingest("--cnn", self.model, code=1)[1]
+            self.ingest("--features", "color")
+        finally:
+            del os.environ["HEMLINE_ONNXRUNTIME"]
+        self.assertIn("no.so", err)
+        self.assertIn("./setup", err)
+
     def test_presets_are_listed(self):
         out, _ = self.hemline("ingest", "--preset", "help")
         for name in ("vgg16", "vgg19", "inception_v3", "resnet50", "mobilenet_v2"):
