@@ -4,6 +4,8 @@
 #include <string.h>
 #include <time.h>
 
+#include "query/rows.h"
+
 enum { K_DEFAULT = 10, QUERIES_DEFAULT = 1000, BOOTSTRAPS = 1000 };
 
 typedef struct sample {
@@ -131,6 +133,8 @@ static hem_status check_space(const hem_engine *engine, measure *m, hem_error *e
   if (strcmp(hem__catalog_space(m->catalog, m->space)->hash, info.space_hash) != 0)
     return hem__fail(err, HEM_EMISMATCH, "the store was built from another '%s' than %s holds: index it again",
                      info.space, hem__catalog_path(m->catalog));
+  status = hem__engine_check_rows(engine, m->catalog, err);
+  if (status) return status;
   const hem__photos *photos = hem__catalog_photos(m->catalog);
   m->leave_one_out = true;
   for (size_t i = 0; i < photos->count && m->leave_one_out; i++) m->leave_one_out = photos->at[i].domain == HEM__SHOP;

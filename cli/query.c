@@ -8,6 +8,7 @@
 #include "cli/cli.h"
 #include "ingest/catalog.h"
 #include "ingest/network.h"
+#include "query/rows.h"
 
 enum { OPT_ROW = 256, OPT_VECTOR, OPT_EXACT, OPT_JSON, OPT_PHOTOS, OPT_CATALOG, OPT_CNN };
 enum { CATEGORIES_MAX = 256, PHOTOS_MAX = 4096 };
@@ -173,12 +174,12 @@ static hem_status ask_row(asking *s, hem_error *err) {
   if (!status) status = hem__catalog_find_space(catalog, s->info.space, &space, err);
   if (status) goto exit;
   hem__matrix vectors = hem__catalog_matrix(catalog, space);
-  if (strcmp(hem__catalog_space(catalog, space)->hash, s->info.space_hash) != 0) {
+  if (strcmp(hem__catalog_space(catalog, space)->hash, s->info.space_hash) != 0)
     status = hem__fail(err, HEM_EMISMATCH, "%s was embedded otherwise than the store: index it again", path);
-  } else if (s->a->row >= vectors.rows) {
+  if (!status) status = hem__engine_check_rows(s->engine, catalog, err);
+  if (!status && s->a->row >= vectors.rows)
     status = hem__fail(err, HEM_ENOTFOUND, "%s has no row %llu: its rows are 0 to %zu", path,
                        (unsigned long long)s->a->row, vectors.rows - 1);
-  }
   if (!status) status = hem__catalog_check(catalog, space, s->a->row, 1, err);
   if (status) goto exit;
   question q = {.name = hem__catalog_photos(catalog)->at[s->a->row].path,

@@ -279,6 +279,7 @@ static hem_status describe(build *b, hem_error *err) {
   hem__manifest *m = &b->manifest;
   m->dim = space->dim;
   m->distance = b->options.distance;
+  m->catalog_identity = hem__catalog_identity(b->catalog);
   hem_status status = hem__strdup(b->options.catalog, &m->catalog, err);
   if (!status) status = hem__strdup(space->name, &m->space, err);
   if (!status) status = hem__strdup(space->hash, &m->space_hash, err);

@@ -35,7 +35,8 @@ typedef struct hem__generation_category {
 } hem__generation_category;
 
 typedef struct hem__manifest {
-  char *catalog; /* path, as it was given */
+  char *catalog;                /* path, as it was given */
+  hem__digest catalog_identity; /* hem__catalog_identity; zeros: not known, an older Hemline built it */
   char *space, *space_hash, *features;
   size_t dim;
   hem_distance distance;

@@ -44,16 +44,19 @@ static json_t *category_to_json(const hem__generation_category *c) {
 }
 
 static json_t *to_json(const hem__manifest *m) {
+  char identity[65];
+  hem__digest_hex(&m->catalog_identity, identity);
   json_t *categories = json_array();
   for (size_t i = 0; i < m->category_count; i++)
     if (json_array_append_new(categories, category_to_json(&m->categories[i])) != 0) {
       json_decref(categories);
       return NULL;
     }
-  return json_pack("{s:s, s:i, s:s, s:s, s:{s:s, s:s, s:s, s:I}, s:s, s:o, s:o}", "format", "hemline generation",
-                   "version", VERSION, "hemline", HEM_VERSION_STRING, "catalog", m->catalog, "space", "name", m->space,
-                   "sha256", m->space_hash, "features", m->features, "dim", (json_int_t)m->dim, "distance",
-                   hem_distance_name(m->distance), "gallery", file_to_json(&m->gallery), "categories", categories);
+  return json_pack("{s:s, s:i, s:s, s:s, s:s, s:{s:s, s:s, s:s, s:I}, s:s, s:o, s:o}", "format", "hemline generation",
+                   "version", VERSION, "hemline", HEM_VERSION_STRING, "catalog", m->catalog, "catalog_identity",
+                   identity, "space", "name", m->space, "sha256", m->space_hash, "features", m->features, "dim",
+                   (json_int_t)m->dim, "distance", hem_distance_name(m->distance), "gallery", file_to_json(&m->gallery),
+                   "categories", categories);
 }
 
 hem_status hem__manifest_print(const hem__manifest *manifest, char **json, size_t *size, hem_error *err) {
@@ -100,14 +103,18 @@ static uint64_t number(reader *r, const json_t *object, const char *field, uint6
 /* A plain name in the generation's own folder. */
 static bool is_file_name(const char *name) { return *name && *name != '.' && strlen(name) < 64 && !strchr(name, '/'); }
 
+static void digest(reader *r, const json_t *object, const char *field, hem__digest *out) {
+  const char *hex = json_string_value(json_object_get(object, field));
+  if (!hex || strlen(hex) != 64 || !hem__digest_parse(hex, out)) wrong(r, field);
+}
+
 static hem__generation_file file(reader *r, const json_t *object, const char *field, bool optional) {
   const json_t *value = json_object_get(object, field);
   hem__generation_file f = {0};
   if (optional && json_is_null(value)) return f;
   f.name = text(r, value, "name");
   f.size = number(r, value, "size", INT64_MAX);
-  const char *hex = json_string_value(json_object_get(value, "sha256"));
-  if (!hex || strlen(hex) != 64 || !hem__digest_parse(hex, &f.digest)) wrong(r, "sha256");
+  digest(r, value, "sha256", &f.digest);
   if (f.name && !is_file_name(f.name)) wrong(r, field);
   return f;
 }
@@ -150,6 +157,7 @@ static void check_ranges(reader *r, const hem__manifest *m) {
 static void manifest(reader *r, const json_t *root, hem__manifest *m) {
   const json_t *space = json_object_get(root, "space"), *categories = json_object_get(root, "categories");
   m->catalog = text(r, root, "catalog");
+  if (json_object_get(root, "catalog_identity")) digest(r, root, "catalog_identity", &m->catalog_identity);
   m->space = text(r, space, "name");
   m->space_hash = text(r, space, "sha256");
   m->features = text(r, space, "features");

@@ -11,6 +11,7 @@
 #include "base/threads.h"
 #include "index/generation.h"
 #include "query/items.h"
+#include "query/rows.h"
 
 enum { K_DEFAULT = 20, K_MAX = 100000 };
 
@@ -146,6 +147,16 @@ void hem_engine_close(hem_engine *engine) {
   hem__map_close(&engine->gallery_map);
   hem__generation_close(&engine->generation);
   free(engine);
+}
+
+hem_status hem__engine_check_rows(const hem_engine *engine, const hem__catalog *catalog, hem_error *err) {
+  static const hem__digest unknown;
+  const hem__digest *built_from = &engine->generation.manifest.catalog_identity, now = hem__catalog_identity(catalog);
+  if (hem__digest_equal(built_from, &unknown) || hem__digest_equal(built_from, &now)) return HEM_OK;
+  return hem__fail(err, HEM_EMISMATCH,
+                   "%s is not the catalogue as it was when the store was built: its rows may be other photos now, so "
+                   "index it again",
+                   hem__catalog_path(catalog));
 }
 
 void hem_engine_info_get(const hem_engine *engine, hem_engine_info *info) {

@@ -1,5 +1,6 @@
 """Photos from everywhere but a listing: folders, DeepFashion's layout, vectors; and the options that go with them."""
 import os
+import shutil
 import struct
 
 import support
@@ -131,6 +132,23 @@ class Vectors(support.Case):
         self.assertEqual((answer["hits"][0]["path"], answer["hits"][0]["distance"]), (self.at("v.npy") + "#23", 0))
         support.write_png(self.at("a.png"), 1)
         self.assertIn("ready-made", self.hemline("query", store, self.at("a.png"), code=1)[1])
+
+    def test_rows_of_a_catalogue_that_changed_are_refused_until_it_is_indexed_again(self):
+        path, store, old = self.at("r.h5"), self.at("r.store"), self.at("old.h5")
+        self.hemline("ingest", path, "--vectors", self.at("v.npy"), "-q", code=3)
+        self.hemline("index", path, "-o", store)
+        shutil.copy(path, old)
+        row = ("query", store, "--row", 3, "-k", 1, "--json")
+        before = self.json(*row)
+        self.hemline("delete", path, "--path", self.at("v.npy") + "#0", "-q")
+        for command in (row, ("evaluate", store)):
+            self.assertIn("index it again", self.hemline(*command, code=1)[1])
+        # A copy of the catalogue that it was built from will do.
+        self.assertEqual(self.json(*row, "--catalog", old)[0]["hits"], before[0]["hits"])
+        self.hemline("evaluate", store, "--catalog", old, "-q")
+        self.hemline("index", path, "-o", store)
+        self.assertEqual(self.json(*row)[0]["query"], self.at("v.npy") + "#4")
+        self.hemline("evaluate", store, "-q")
 
 
 class Options(support.Case):
