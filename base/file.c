@@ -92,7 +92,7 @@ hem_status hem__map_open(const char *path, hem__map *map, hem_error *err) {
                     .size = (size_t)st.st_size,
                     .device = (uint64_t)st.st_dev,
                     .inode = (uint64_t)st.st_ino,
-                    .mtime_ns = (int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec};
+                    .mtime_ns = (int64_t)((uint64_t)st.st_mtim.tv_sec * 1000000000 + (uint64_t)st.st_mtim.tv_nsec)};
   return HEM_OK;
 }
 

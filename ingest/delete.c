@@ -21,6 +21,8 @@ typedef struct deletion {
 
 static hem_status open_names(const char *const *at, size_t count, names *out, hem_error *err) {
   if (count && !at) return hem__fail(err, HEM_EINVAL, "hem_delete: %zu names and no list", count);
+  for (size_t i = 0; i < count; i++)
+    if (!at[i]) return hem__fail(err, HEM_EINVAL, "hem_delete: name %zu of %zu is NULL", i, count);
   hem_status status = hem__alloc(count, sizeof *out->found, "names", &out->found, err);
   for (size_t i = 0; i < count && !status; i++) status = hem__set_add(&out->set, at[i], NULL, err);
   return status;
@@ -60,7 +62,7 @@ static void count(deletion *d) {
 
 static hem_status open_all(deletion *d, hem_error *err) {
   const hem_delete_options *o = &d->options;
-  if (o->item_count + o->path_count == 0) return hem__fail(err, HEM_EINVAL, "name the items or photos to delete");
+  if (o->item_count == 0 && o->path_count == 0) return hem__fail(err, HEM_EINVAL, "name the items or photos to delete");
   hem_status status = open_names(o->items, o->item_count, &d->items, err);
   if (!status) status = open_names(o->paths, o->path_count, &d->paths, err);
   if (!status) status = hem__segments_open(d->catalog, &d->known, &d->segments, err);

@@ -1,7 +1,6 @@
 /* The public face of an extractor: a path in, a vector out. */
 #include <stdlib.h>
 
-#include "base/file.h"
 #include "ingest/extract.h"
 #include "ingest/vectors.h"
 
@@ -42,7 +41,7 @@ hem_status hem_embedder_photo(hem_embedder *embedder, const char *path, float *v
   uint8_t *bytes = NULL;
   size_t size = 0;
   hem__image photo = {0};
-  hem_status status = hem__file_read(path, &bytes, &size, err);
+  hem_status status = hem__photo_bytes(path, &bytes, &size, err);
   if (!status) status = hem__image_decode(bytes, size, path, &photo, err);
   if (!status) status = hem__extract(embedder->extractor, embedder->scratch, &photo, vector, err);
   hem__image_clear(&photo);

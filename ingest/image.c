@@ -36,9 +36,9 @@ static hem__box box_in_pixels(const hem__image *photo, hem__box box) {
 }
 
 hem_status hem__image_crop(const hem__image *photo, hem__box box, hem__image *out, hem_error *err) {
+  bool whole = !box.x && !box.y && !box.width && !box.height; /* not what only rounds to nothing */
   box = box_in_pixels(photo, box);
   int64_t width = (int64_t)photo->width, height = (int64_t)photo->height;
-  bool whole = !box.x && !box.y && !box.width && !box.height;
   int64_t left = box.x > 0 ? box.x : 0, top = box.y > 0 ? box.y : 0;
   int64_t right = whole ? width : (int64_t)box.x + box.width, bottom = whole ? height : (int64_t)box.y + box.height;
   if (right > width) right = width;

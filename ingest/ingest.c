@@ -114,6 +114,8 @@ static hem_status open_spaces(ingest *in, hem_error *err) {
   if (!features) return hem__fail(err, HEM_EINVAL, "feature_count is %zu and features is NULL", count);
   if (count > HEM__SPACES_MAX)
     return hem__fail(err, HEM_EINVAL, "%zu embedding spaces are more than %d", count, HEM__SPACES_MAX);
+  for (size_t i = 0; i < count; i++)
+    if (!features[i]) return hem__fail(err, HEM_EINVAL, "features[%zu] is NULL", i);
   hem_status status = HEM_OK;
   for (; in->extractor_count < count && !status; in->extractor_count += !status)
     status = hem__extractor_new(features[in->extractor_count], &in->extractors[in->extractor_count], err);
@@ -192,7 +194,8 @@ static hem_status open_batches(ingest *in, hem_error *err) {
 }
 
 static hem_status open_scratch(ingest *in, hem_error *err) {
-  in->threads = in->options.threads ? in->options.threads : hem__cores();
+  /* No more than there are photos between two reports: others would have nothing to do. */
+  in->threads = hem__min(in->options.threads ? in->options.threads : hem__cores(), REPORT_EVERY);
   hem_status status = hem__alloc(in->threads * in->extractor_count, sizeof(void *), "scratch", &in->scratch, err);
   for (size_t i = 0; i < in->threads * in->extractor_count && !status; i++)
     status = hem__extractor_scratch_new(in->extractors[i % in->extractor_count], &in->scratch[i], err);

@@ -17,6 +17,7 @@ static const char *const meaning_names[MEANINGS] = {"path", "item_id", "category
 typedef struct manifest_source {
   hem__source source;
   char *path, *folder; /* folder: where relative paths start */
+  char *real;          /* the listing's path from the root on: rejected lines are named by it in every run */
   char *vectors;       /* not NULL: row i describes vector i of this file, and needs no path */
   hem__lines lines;
   size_t row; /* the next one, counting those that are rejected */
@@ -171,7 +172,7 @@ static hem_status keep_path(manifest_source *s, const char *path, size_t row, co
 
 static hem_status reject_row(manifest_source *s, hem__listed *row, const char *reason, hem_error *err) {
   char where[PATH_MAX + 64];
-  snprintf(where, sizeof where, "%s:%zu", s->path, s->lines.number);
+  snprintf(where, sizeof where, "%s:%zu", s->real, s->lines.number);
   row->reason = reason;
   row->photo = (hem__photo){.item_id = "", .category = "", .label = ""};
   return keep(s, where, &row->photo.path, err);
@@ -209,6 +210,7 @@ static void manifest_close(hem__source *source) {
   hem__lines_close(&s->lines);
   hem__arena_clear(&s->strings);
   free(s->vectors);
+  free(s->real);
   free(s->folder);
   free(s->path);
   free(s);
@@ -220,12 +222,13 @@ static bool ends_with(const char *text, const char *end) {
 }
 
 /* The listing's folder from the root on: the same listing names the same photos wherever it is read from. */
-static hem_status find_folder(const char *path, char **out, hem_error *err) {
-  char *real = realpath(path, NULL);
-  if (!real) return hem__fail_errno(err, "cannot open %s", path);
-  *strrchr(real, '/') = '\0';
-  *out = real;
-  return HEM_OK;
+static hem_status find_folder(manifest_source *s, hem_error *err) {
+  s->real = realpath(s->path, NULL);
+  if (!s->real) return hem__fail_errno(err, "cannot open %s", s->path);
+  s->source.listing = s->real;
+  hem_status status = hem__strdup(s->real, &s->folder, err);
+  if (!status) *strrchr(s->folder, '/') = '\0';
+  return status;
 }
 
 hem_status hem__source_manifest_of(const char *path, const char *vectors, hem__source **out, hem_error *err) {
@@ -240,9 +243,8 @@ hem_status hem__source_manifest_of(const char *path, const char *vectors, hem__s
   s->lines.fd = -1;
   s->separator = ends_with(path, ".csv") ? ',' : '\t';
   status = hem__strdup(path, &s->path, err);
-  s->source.listing = s->path;
   if (!status && vectors) status = hem__strdup(vectors, &s->vectors, err);
-  if (!status) status = find_folder(path, &s->folder, err);
+  if (!status) status = find_folder(s, err);
   if (!status) status = hem__lines_open(path, &s->lines, err);
   if (!status) status = hem__lines_count(&s->lines, &s->source.count, err);
   if (!status) status = read_header(s, err);

@@ -1,6 +1,7 @@
 /* A photo in a file of its own: what the listings, folders and layouts that name such files share. */
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/file.h"
 #include "ingest/source.h"
@@ -9,7 +10,8 @@ hem_status hem__look_at(const char *path, hem__photo *photo, hem_error *err) {
   struct stat st;
   if (stat(path, &st) != 0) return hem__fail_errno(err, "cannot open %s", path);
   photo->bytes = (uint64_t)st.st_size;
-  photo->mtime_ns = (int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec;
+  /* Without a sign, so that a time stamp beyond the year 2262 wraps: it only has to differ. */
+  photo->mtime_ns = (int64_t)((uint64_t)st.st_mtim.tv_sec * 1000000000 + (uint64_t)st.st_mtim.tv_nsec);
   return HEM_OK;
 }
 
@@ -35,12 +37,33 @@ static hem_status decode(const uint8_t *bytes, size_t size, const hem__listed *l
   return status;
 }
 
+hem_status hem__photo_bytes(const char *path, uint8_t **bytes, size_t *size, hem_error *err) {
+  uint64_t there = 0;
+  uint8_t *read = NULL;
+  int fd = -1;
+  hem_status status = hem__file_open(path, &fd, &there, err);
+  if (status) return status;
+  if (there > HEM__PHOTO_BYTES_MAX)
+    status = hem__fail(err, HEM_EINVAL, "%s has %llu bytes: that is no photo, or scale it down", path,
+                       (unsigned long long)there);
+  if (!status) status = hem__alloc((size_t)there, 1, path, &read, err);
+  if (!status) status = hem__file_read_at(fd, read, (size_t)there, 0, path, err);
+  close(fd);
+  if (status) {
+    free(read);
+    return status;
+  }
+  *bytes = read;
+  *size = (size_t)there;
+  return HEM_OK;
+}
+
 hem_status hem__photo_file_read(const hem__source *source, const hem__listed *listed, const hem__digest *unless,
                                 hem__photo *photo, hem__image *out, hem_error *err) {
   uint8_t *bytes = NULL;
   size_t size = 0;
   (void)source;
-  hem_status status = hem__file_read(listed->photo.path, &bytes, &size, err);
+  hem_status status = hem__photo_bytes(listed->photo.path, &bytes, &size, err);
   if (status) return status;
   photo->source = hem__sha256_of(bytes, size);
   if (!unless || !hem__digest_equal(unless, &photo->source)) status = decode(bytes, size, listed, photo, out, err);

@@ -48,6 +48,13 @@ static int by_number(const void *a, const void *b) {
   return (x > y) - (x < y);
 }
 
+/* "000017.h5.tmp": a segment that a killed run did not finish. */
+static bool is_left_over(const char *name) {
+  size_t length = strspn(name, "0123456789");
+  return length >= 6 && length <= 18 && strcmp(name + length, ".h5.tmp") == 0;
+}
+
+/* In order. Half-written ones are removed: the writer's lock is ours, so nobody is writing them. */
 static hem_status list_segments(const hem__segments *s, size_t **numbers, size_t *count, hem_error *err) {
   size_t capacity = 0;
   hem_status status = HEM_OK;
@@ -55,6 +62,7 @@ static hem_status list_segments(const hem__segments *s, size_t **numbers, size_t
   if (!folder) return errno == ENOENT ? HEM_OK : hem__fail_errno(err, "cannot list %s", s->folder);
   for (struct dirent *entry; !status && (entry = readdir(folder));) {
     size_t number = number_of(entry->d_name);
+    if (is_left_over(entry->d_name)) unlinkat(dirfd(folder), entry->d_name, 0);
     if (!number) continue;
     status = hem__grow(numbers, &capacity, *count + 1, sizeof **numbers, "segments", err);
     if (!status) (*numbers)[(*count)++] = number;
@@ -92,7 +100,8 @@ static hem_status open_segment(hem__segments *s, size_t number, hem__known *know
   }
   if (!status && is_folded(s, s->open[s->count - 1], known)) {
     hem__catalog_close(s->open[--s->count]);
-    unlink(path);
+    /* Were it left behind, a photo that is deleted next would come back with it. */
+    if (unlink(path) != 0) status = hem__fail_errno(err, "cannot remove %s", path);
   } else if (!status) {
     status = know(s, s->count - 1, known, err);
   }
@@ -171,10 +180,11 @@ static bool is_mended(const hem__fold *fold, const char *path) {
   return is_line_mended(fold, path) || (photo && photo->listed);
 }
 
-/* The photo was embedded since part c rejected it. */
+/* The photo was embedded since part c rejected it. What one part both holds and rejects was rejected later: no batch
+ * does both, so the part is a catalogue, which keeps an old row until there is a better one. */
 static bool is_added_since(const hem__known *known, const char *path, size_t c) {
   const hem__known_photo *photo = hem__known_find(known, path);
-  return photo && photo->part != UINT32_MAX && photo->part >= c;
+  return photo && photo->part != UINT32_MAX && photo->part > c;
 }
 
 /* Every photo that was rejected and has not been added since: once, in first-seen order, latest reason. */

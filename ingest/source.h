@@ -75,6 +75,11 @@ hem_status hem__source_vectors(const char *path, const char *manifest, hem__usua
 
 /* ---- what sources of photo files share (photo_file.c) ---- */
 
+/* A larger file is no photo: it is refused, where reading it would fail for want of memory and stop the run. */
+enum { HEM__PHOTO_BYTES_MAX = 1 << 30 };
+/* The whole file, freed with free(). Errors: ENOTFOUND, ECORRUPT (not a regular file), EINVAL (larger), EIO, ENOMEM. */
+hem_status hem__photo_bytes(const char *path, uint8_t **bytes, size_t *size, hem_error *err);
+
 /* `look` and `read` of a photo in a file of its own, listed->photo.path, and its box. */
 hem_status hem__photo_file_look(const hem__source *source, const hem__listed *listed, hem__photo *photo,
                                 hem_error *err);

@@ -55,6 +55,8 @@ START_TEST(relative_boxes_are_rounded_at_their_edges) {
   cut(&photo, (hem__box){0, 0, 0, 0, HEM__MILLIONTHS}, 0, 0, 20, 10);
   ck_fails(hem__image_crop(&photo, (hem__box){0, 0, 20000, 500000, HEM__MILLIONTHS}, &out, err), HEM_EINVAL,
            "leaves nothing");
+  ck_fails(hem__image_crop(&photo, (hem__box){0, 0, 20000, 20000, HEM__MILLIONTHS}, &out, err), HEM_EINVAL,
+           "leaves nothing");
   hem__image_clear(&photo);
 }
 END_TEST

@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "ingest/catalog.h"
 #include "ingest/segments.h"
 #include "support/make_idx.h"
@@ -184,6 +185,19 @@ START_TEST(a_relabelled_photo_replaces_the_old_one) {
 }
 END_TEST
 
+static void deletes(const shop *s, const char *item, const char *path, uint64_t deleted, uint64_t missing) {
+  hem_delete_options options = {.size = sizeof options,
+                                .catalog = s->catalog,
+                                .items = &item,
+                                .item_count = item != NULL,
+                                .paths = &path,
+                                .path_count = path != NULL};
+  hem_delete_result r = {0};
+  ck_ok(hem_delete(&options, &r, err));
+  ck_assert_msg(r.deleted == deleted && r.missing == missing, "%d deleted, %d missing", (int)r.deleted, (int)r.missing);
+  ck_assert_uint_eq(r.rows, photo_count(s));
+}
+
 /* What was good is kept until there is something better; that the file is broken is on record meanwhile. */
 START_TEST(a_photo_that_broke_is_kept_and_reported) {
   shop s;
@@ -196,8 +210,10 @@ START_TEST(a_photo_that_broke_is_kept_and_reported) {
     ck_assert_uint_eq(photo_count(&s), PHOTOS);
     ck_assert_uint_eq(rejected_count(&s), 1);
   }
+  deletes(&s, "i0", NULL, 1, 0); /* a new catalogue, which nobody has tried the photo for again */
+  ck_assert_uint_eq(rejected_count(&s), 1);
   write_photo(&s, 4, 4);
-  ingests(&s, 0, 0, PHOTOS, 0);
+  ingests(&s, 1, 0, PHOTOS - 1, 0);
   ck_assert_uint_eq(rejected_count(&s), 0);
   hem__test_write(path, "no photo", 8);
   ingests(&s, 0, 0, PHOTOS - 1, 1);
@@ -259,20 +275,36 @@ START_TEST(segments_that_were_folded_are_recognised) {
 }
 END_TEST
 
-/* ---- deleting ---- */
-
-static void deletes(const shop *s, const char *item, const char *path, uint64_t deleted, uint64_t missing) {
-  hem_delete_options options = {.size = sizeof options,
-                                .catalog = s->catalog,
-                                .items = &item,
-                                .item_count = item != NULL,
-                                .paths = &path,
-                                .path_count = path != NULL};
-  hem_delete_result r = {0};
-  ck_ok(hem_delete(&options, &r, err));
-  ck_assert_msg(r.deleted == deleted && r.missing == missing, "%d deleted, %d missing", (int)r.deleted, (int)r.missing);
-  ck_assert_uint_eq(r.rows, photo_count(s));
+/* A run that was killed while it wrote a segment leaves part of one. */
+START_TEST(a_half_written_segment_is_swept) {
+  shop s;
+  if (!shop_open(&s)) return;
+  leave_segments(&s);
+  char *beside = hem__test_path(s.folder, "shop.h5.segments"), *half = hem__test_path(beside, "000007.h5.tmp");
+  hem__test_write(half, "half", 4);
+  ingests(&s, 0, 0, PHOTOS, 0);
+  ck_assert(!hem__path_exists(beside));
+  free(beside);
+  free(half);
+  shop_close(&s);
 }
+END_TEST
+
+START_TEST(any_number_of_threads_will_do) {
+  static const char *const features[] = {"color", "hue"};
+  shop s;
+  if (!shop_open(&s)) return;
+  hem_ingest_options options = options_of(&s);
+  options.features = features;
+  options.feature_count = 2;
+  options.threads = SIZE_MAX / 2 + 2; /* twice that is 2 */
+  ck_ok(hem_ingest(&options, NULL, err));
+  ck_assert_uint_eq(photo_count(&s), PHOTOS);
+  shop_close(&s);
+}
+END_TEST
+
+/* ---- deleting ---- */
 
 START_TEST(a_deleted_item_is_gone_and_the_others_stay) {
   shop s;
@@ -322,7 +354,10 @@ START_TEST(deletions_that_make_no_sense) {
   if (!shop_open(&s)) return;
   hem_delete_options options = {.size = sizeof options, .catalog = s.catalog};
   ck_fails(hem_delete(&options, NULL, err), HEM_EINVAL, "name the items");
-  const char *item = "i1";
+  const char *item = "i1", *none = NULL;
+  options.items = &none;
+  options.item_count = 1;
+  ck_fails(hem_delete(&options, NULL, err), HEM_EINVAL, "is NULL");
   options.items = &item;
   options.item_count = 1;
   ck_fails(hem_delete(&options, NULL, err), HEM_ENOTFOUND, "shop.h5");
@@ -335,5 +370,5 @@ END_TEST
 HEM_TESTS("ingest changes", a_changed_photo_replaces_the_old_one, a_touched_photo_is_not_embedded_again,
           size_and_time_are_believed, a_relabelled_photo_replaces_the_old_one, a_photo_that_broke_is_kept_and_reported,
           the_newest_of_several_segments_wins, segments_that_were_folded_are_recognised,
-          a_deleted_item_is_gone_and_the_others_stay, all_can_be_deleted, deleting_from_an_unfinished_ingest,
-          deletions_that_make_no_sense)
+          a_half_written_segment_is_swept, any_number_of_threads_will_do, a_deleted_item_is_gone_and_the_others_stay,
+          all_can_be_deleted, deleting_from_an_unfinished_ingest, deletions_that_make_no_sense)

@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/file.h"
 #include "ingest/source.h"
@@ -41,6 +42,17 @@ START_TEST(what_is_no_photo_is_refused_by_name) {
   ck_assert_ptr_null(out.at);
   ck_assert_int_eq(remove(listed.photo.path), 0);
   ck_fails(hem__photo_file_read(NULL, &listed, NULL, &photo, &out, err), HEM_ENOTFOUND, "page.jpg");
+  free((char *)listed.photo.path);
+}
+END_TEST
+
+START_TEST(a_file_too_large_for_a_photo_is_not_read) {
+  hem__listed listed = {.photo.path = write_file("huge.jpg", "\xFF\xD8\xFF", 3)};
+  hem__photo photo = {0};
+  hem__image out = {0};
+  ck_assert_int_eq(truncate(listed.photo.path, (off_t)1 << 40), 0); /* all holes */
+  ck_fails(hem__photo_file_read(NULL, &listed, NULL, &photo, &out, err), HEM_EINVAL, "1099511627776 bytes");
+  ck_assert_int_eq(remove(listed.photo.path), 0);
   free((char *)listed.photo.path);
 }
 END_TEST
@@ -108,7 +120,7 @@ START_TEST(a_known_photo_is_not_decoded) {
 END_TEST
 
 HEM_TESTS("photo_file", a_file_is_looked_at_without_reading, what_is_no_photo_is_refused_by_name,
-          boxes_are_of_the_upright_photo, a_known_photo_is_not_decoded)
+          a_file_too_large_for_a_photo_is_not_read, boxes_are_of_the_upright_photo, a_known_photo_is_not_decoded)
 
 #else
 
