@@ -18,20 +18,6 @@ const size_t hem__cuts[HEM__CUTS] = {1, 5, 10, 20, 50};
 enum { DISTANCES = 3, GALLERY_STEP = 512, QUERY_STEP = 16, SCORES_BYTES = 64 << 20 };
 static const hem_distance distances[DISTANCES] = {HEM_L1, HEM_L2, HEM_COSINE};
 
-void hem__wilson(size_t right, size_t total, double *low, double *high) {
-  const double z = 1.959963984540054; /* 97.5% point of the normal distribution */
-  if (total == 0) {
-    *low = 0;
-    *high = 1;
-    return;
-  }
-  double n = (double)total, p = (double)right / n, zz = z * z;
-  double middle = (p + zz / (2 * n)) / (1 + zz / n);
-  double half = z / (1 + zz / n) * sqrt(p * (1 - p) / n + zz / (4 * n * n));
-  *low = fmax(middle - half, 0);
-  *high = fmin(middle + half, 1);
-}
-
 /* ---- who asks whom ---- */
 
 typedef struct side {

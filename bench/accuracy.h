@@ -4,6 +4,7 @@
 #ifndef HEM_BENCH_ACCURACY_H
 #define HEM_BENCH_ACCURACY_H
 
+#include "bench/interval.h"
 #include "ingest/catalog.h"
 
 enum { HEM__CUTS = 5 };
@@ -54,8 +55,5 @@ bool hem__accuracy_in_gallery(const hem__accuracy_options *options, const hem__p
 /* The place in hem__cuts of the headline: 20, but 1 for labels, which 20 photos nearly always meet. */
 size_t hem__accuracy_cut(const hem__accuracy *accuracy);
 void hem__accuracy_clear(hem__accuracy *accuracy);
-
-/* Wilson's score interval (Wilson 1927) for `right` of `total`, at 95%: where the true rate lies. 0..1. */
-void hem__wilson(size_t right, size_t total, double *low, double *high);
 
 #endif

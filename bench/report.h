@@ -5,6 +5,8 @@
 
 #include "bench/accuracy.h"
 
+enum { HEM__QUERY_SIDE = 192, HEM__HIT_SIDE = 112 }; /* pixels of photos: more than is shown, for fine screens */
+
 /* A query and what was found for it. All borrowed. */
 typedef struct hem__sheet_photo {
   const hem__image *image; /* NULL: there is none */

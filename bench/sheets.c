@@ -9,7 +9,7 @@
 #include "bench/pictures.h"
 #include "index/flat.h"
 
-enum { QUERY_SIDE = 192, HIT_SIDE = 112, HITS = HEM__SHEET_HITS };
+enum { HITS = HEM__SHEET_HITS };
 
 /* What one sheet borrows: the query, the hits, and the right photo that was missed. */
 typedef struct hem__sheet_memory {
@@ -173,7 +173,7 @@ static hem__sheet_photo sheet_photo(const making *m, sheet_memory *memory, size_
   hem__image *image = &memory->images[place];
   snprintf(memory->captions[place], sizeof memory->captions[place], "%.60s %.3f", name_of(m, hit.row),
            (double)hem__key_distance(m->distance, hit.key));
-  bool there = !picture(m, hit.row, HIT_SIDE, image, &why);
+  bool there = !picture(m, hit.row, HEM__HIT_SIDE, image, &why);
   return (hem__sheet_photo){
       .image = there ? image : NULL, .caption = memory->captions[place], .right = is_right(m, memory->row, hit.row)};
 }
@@ -184,7 +184,7 @@ static void make_sheet(void *context, size_t i, size_t worker) {
   hem__sheet *sheet = &m->sheets[i];
   hem__near near[HITS], wanted;
   hem_error why;
-  memory->shown = !picture(m, memory->row, QUERY_SIDE, &memory->images[0], &why);
+  memory->shown = !picture(m, memory->row, HEM__QUERY_SIDE, &memory->images[0], &why);
   if (!memory->shown) return;
   size_t count = search(m, memory->row, m->room[worker], near, &wanted);
   const hem__photo *query = &m->photos->at[memory->row];

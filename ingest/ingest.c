@@ -124,7 +124,11 @@ static hem_status open_spaces(ingest *in, hem_error *err) {
   for (size_t i = 0; i < in->space_count && !status; i++) {
     status = describe_space(in->extractors[i], &in->spaces[i], err);
     if (!status && i && !strcmp(in->spaces[i - 1].name, in->spaces[i].name))
-      status = hem__fail(err, HEM_EINVAL, "features '%s' are asked for twice", in->spaces[i].features);
+      status = strcmp(in->spaces[i - 1].hash, in->spaces[i].hash) == 0
+                   ? hem__fail(err, HEM_EINVAL, "features '%s' are asked for twice", in->spaces[i].features)
+                   : hem__fail(err, HEM_EINVAL,
+                               "'%.150s' and '%.150s' would both be the space '%s': rename one of the files",
+                               in->spaces[i - 1].features, in->spaces[i].features, in->spaces[i].name);
   }
   return status;
 }

@@ -441,10 +441,6 @@ START_TEST(calls_that_make_no_sense) {
   options.features = unknown;
   options.feature_count = 1;
   ck_fails(hem_ingest(&options, NULL, err), HEM_EINVAL, "smell");
-  static const char *const none[] = {"pixels", NULL};
-  options.features = none;
-  options.feature_count = 2;
-  ck_fails(hem_ingest(&options, NULL, err), HEM_EINVAL, "features[1] is NULL");
   options = idx_options(path, "/no/such/folder");
   ck_fails(hem_ingest(&options, NULL, err), HEM_ENOTFOUND, "/no/such/folder");
   ck_assert_msg(!hem__path_exists(path), "a refused call made a catalogue");

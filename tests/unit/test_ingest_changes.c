@@ -290,6 +290,18 @@ START_TEST(a_half_written_segment_is_swept) {
 }
 END_TEST
 
+START_TEST(a_space_without_features_is_refused) {
+  static const char *const features[] = {"color", NULL};
+  shop s;
+  if (!shop_open(&s)) return;
+  hem_ingest_options options = options_of(&s);
+  options.features = features;
+  options.feature_count = 2;
+  ck_fails(hem_ingest(&options, NULL, err), HEM_EINVAL, "features[1] is NULL");
+  shop_close(&s);
+}
+END_TEST
+
 START_TEST(any_number_of_threads_will_do) {
   static const char *const features[] = {"color", "hue"};
   shop s;
@@ -370,5 +382,6 @@ END_TEST
 HEM_TESTS("ingest changes", a_changed_photo_replaces_the_old_one, a_touched_photo_is_not_embedded_again,
           size_and_time_are_believed, a_relabelled_photo_replaces_the_old_one, a_photo_that_broke_is_kept_and_reported,
           the_newest_of_several_segments_wins, segments_that_were_folded_are_recognised,
-          a_half_written_segment_is_swept, any_number_of_threads_will_do, a_deleted_item_is_gone_and_the_others_stay,
-          all_can_be_deleted, deleting_from_an_unfinished_ingest, deletions_that_make_no_sense)
+          a_half_written_segment_is_swept, any_number_of_threads_will_do, a_space_without_features_is_refused,
+          a_deleted_item_is_gone_and_the_others_stay, all_can_be_deleted, deleting_from_an_unfinished_ingest,
+          deletions_that_make_no_sense)
