@@ -94,7 +94,8 @@ def read_pairs(folder):
 def read_clothing(folder, splits):
     """(path, class) of the photos of splits."""
     return [(os.path.abspath(os.path.join(folder, s, c, f)), c) for s in splits
-            for c in sorted(os.listdir(os.path.join(folder, s))) for f in sorted(os.listdir(os.path.join(folder, s, c)))]
+            for c in sorted(os.listdir(os.path.join(folder, s)))
+            for f in sorted(os.listdir(os.path.join(folder, s, c)))]
 
 
 def write_manifests(out, query, shop, others):
@@ -109,12 +110,11 @@ def write_manifests(out, query, shop, others):
 
 
 def report(vectors, query, shop, others, clothing):
-    """vectors: a dict of path to vector. Returns the pooled and hard ranks by cosine, for paired comparison."""
+    """Prints every row of the card for one network; vectors: a dict of path to vector."""
     q, g, e = (np.stack([vectors[r[0]] for r in s]) for s in (query, shop, others))
     item, of_shop = (np.array([r[1] for r in s]) for s in (query, shop))
     kind, kind_of_shop = (np.array([r[2] for r in s]) for s in (query, shop))
     right = item[:, None] == of_shop[None]
-    kept = {}
     for name in ("l1", "l2", "cosine"):
         d = distances(q, g, name)
         row(f"pooled, {name}", ranks(d, right), len(g))
@@ -124,12 +124,10 @@ def report(vectors, query, shop, others, clothing):
         d = np.concatenate([d, distances(q, e, name)], 1)
         hard = ranks(d, np.concatenate([right, np.zeros((len(q), len(e)), bool)], 1))
         row(f"hard, {name}", hard, d.shape[1])
-        kept[name] = hard
     test, rest = clothing
     d = distances(np.stack([vectors[p] for p, _ in test]), np.stack([vectors[p] for p, _ in rest]), "cosine")
     same = np.array([c for _, c in test])[:, None] == np.array([c for _, c in rest])[None]
     row("class of clothing, cosine", ranks(d, same), len(rest), (1, 5))
-    return kept
 
 
 def main():

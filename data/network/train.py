@@ -61,7 +61,8 @@ def load_outlines(folder):
     mask = -F.max_pool2d(-F.max_pool2d(mask, 3, 1, 1), 3, 1, 1)
     mean = (grey * mask).sum((2, 3), True) / mask.sum((2, 3), True).clamp(min=1)
     shade = torch.where(mask > 0, grey / mean.clamp(min=0.05), torch.ones(()))
-    return torch.cat([F.avg_pool2d(mask, 3, 1, 1), shade.clamp(0.5, 1.4)], 1), [np.flatnonzero(label == i) for i in range(10)]
+    return torch.cat([F.avg_pool2d(mask, 3, 1, 1), shade.clamp(0.5, 1.4)], 1), \
+        [np.flatnonzero(label == i) for i in range(10)]
 
 
 # --- teacher ---------------------------------------------------------------------------------------------------------
@@ -221,7 +222,8 @@ def jpeg(rng, x):
     basis = torch.cos((2 * k[None] + 1) * k[:, None] * math.pi / 16) / 2
     basis[0] /= math.sqrt(2)
     basis = torch.einsum("ui,vj->uvij", basis, basis).reshape(64, 1, 8, 8)
-    step = (1 + k[None] + k[:, None]).view(1, 64, 1, 1) * uniform(rng, 0.01, 0.06, len(x), 1, 1, 1).repeat_interleave(3, 0)
+    step = (1 + k[None] + k[:, None]).view(1, 64, 1, 1) * \
+        uniform(rng, 0.01, 0.06, len(x), 1, 1, 1).repeat_interleave(3, 0)
     c = F.conv2d(x.reshape(-1, 1, HEIGHT, WIDTH), basis, stride=8)
     return F.conv_transpose2d(torch.round(c / step) * step, basis, stride=8).view(x.shape).clamp(0, 1)
 
@@ -229,7 +231,8 @@ def jpeg(rng, x):
 def spoil(rng, x):
     """What a phone, a messenger and a web shop do to a photo: light, blur, noise, JPEG; each on some."""
     x = light(rng, x)
-    for chosen, change in ((0.25, lambda v: blur(v, [1.0, 2.0, 1.0])), (0.15, lambda v: blur(v, [1.0, 4.0, 6.0, 4.0, 1.0])),
+    for chosen, change in ((0.25, lambda v: blur(v, [1.0, 2.0, 1.0])),
+                           (0.15, lambda v: blur(v, [1.0, 4.0, 6.0, 4.0, 1.0])),
                            (0.25, lambda v: jpeg(rng, v))):
         rows = torch.from_numpy(np.flatnonzero(rng.random(len(x)) < chosen))
         if len(rows):
@@ -276,7 +279,8 @@ def layer(outlines, rows, matrix):
 
 def ellipse(at, cx, cy, rx, ry):
     n = len(at)
-    d = ((at[..., 0] - cx.view(n, 1, 1)) / rx.view(n, 1, 1)) ** 2 + ((at[..., 1] - cy.view(n, 1, 1)) / ry.view(n, 1, 1)) ** 2
+    d = ((at[..., 0] - cx.view(n, 1, 1)) / rx.view(n, 1, 1)) ** 2 + \
+        ((at[..., 1] - cy.view(n, 1, 1)) / ry.view(n, 1, 1)) ** 2
     return ((1.3 - d) / 0.4).clamp(0, 1)[:, None]
 
 
@@ -291,8 +295,9 @@ def dressed_view(rng, x, others, label, outlines, by_label):
     out = backdrop(rng, others)
     tone = torch.tensor(SKIN)[torch.from_numpy(rng.integers(0, len(SKIN), n))].view(n, 3, 1, 1)
     up = uniform(rng, 0.9, 1.25, n)
-    person = torch.maximum(ellipse(at, uniform(rng, -0.1, 0.1, n), -up, uniform(rng, 0.15, 0.28, n), uniform(rng, 0.2, 0.4, n)),
-                           ellipse(at, uniform(rng, -0.1, 0.1, n), up, uniform(rng, 0.15, 0.45, n), uniform(rng, 0.4, 0.9, n)))
+    person = torch.maximum(
+        ellipse(at, uniform(rng, -0.1, 0.1, n), -up, uniform(rng, 0.15, 0.28, n), uniform(rng, 0.2, 0.4, n)),
+        ellipse(at, uniform(rng, -0.1, 0.1, n), up, uniform(rng, 0.15, 0.45, n), uniform(rng, 0.4, 0.9, n)))
     person = person * chance(rng, 0.5, n)
     out = out + (tone * uniform(rng, 0.75, 1.1, n, 1, 1, 1) - out) * person
     above = torch.tensor([1.0 if c in (4, 7, 8) else -1.0 for c in label])  # a top over trousers, trousers under a top
@@ -352,7 +357,8 @@ class Hemnet(nn.Module):
         centre = opponent[torch.from_numpy(rng.choice(len(rgb), COLORS, False))]
         for _ in range(25):
             near = torch.cdist(opponent, centre).argmin(1)
-            centre = torch.stack([opponent[near == k].mean(0) if (near == k).any() else centre[k] for k in range(COLORS)])
+            centre = torch.stack([opponent[near == k].mean(0) if (near == k).any() else centre[k]
+                                  for k in range(COLORS)])
         width = torch.cdist(centre, centre).sort(1)[0][:, 1].mean() ** 2
         with torch.no_grad():
             weight = 2 * centre @ OPPONENT / width  # on 0..1; the network's input is (x - 0.5) / 0.25
@@ -481,13 +487,15 @@ def validate(net, views, train, seed=7):
     sets = {k: embed(t, w) for k, t, w in (("p1", False, False), ("p2", False, False), ("pt", True, False),
                                            ("d1", False, True), ("d2", False, True), ("dt", True, True))}
     score = {}
-    for name, q, g, twin in (("photo-photo", "p1", "p2", "pt"), ("photo-dressed", "p1", "d2", "dt"), ("dressed-photo", "d1", "p2", "pt")):
+    for name, q, g, twin in (("photo-photo", "p1", "p2", "pt"), ("photo-dressed", "p1", "d2", "dt"),
+                           ("dressed-photo", "d1", "p2", "pt")):
         for part, pick in (("", lambda s: net.join(*s)), ("/color", lambda s: s[0]), ("/shape", lambda s: s[1])):
             s = pick(sets[q]) @ torch.cat([pick(sets[g]), pick(sets[twin])]).T
             score[name + part] = (s.argmax(1) == rows).float().mean().item()
 
     def clean(v):
-        small = (F.interpolate(b.float() / 255, (HEIGHT, WIDTH), mode="bilinear", antialias=True) for b in v.photos.split(128))
+        small = (F.interpolate(b.float() / 255, (HEIGHT, WIDTH), mode="bilinear", antialias=True)
+                 for b in v.photos.split(128))
         return torch.cat([net(to_input(b)) for b in small])
 
     near = (clean(views) @ clean(train).T).argmax(1)
