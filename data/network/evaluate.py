@@ -2,7 +2,7 @@
 """Measures networks as MODEL_CARD.md reports them: the same garment in two photos, and the class of a garment.
 
     evaluate.py --pairs FOLDER --clothing FOLDER --network hemnet.onnx
-    evaluate.py --pairs FOLDER --clothing FOLDER --network mobilenet.onnx --preprocess "fit=stretch width=224 ..."
+    evaluate.py --pairs FOLDER --clothing FOLDER --network mobilenet.onnx --preprocess "fit=stretch crop=224 ..."
     evaluate.py --pairs FOLDER --clothing FOLDER --manifests OUT
 
 Needs NumPy, Pillow, onnx and onnxruntime. Preprocessing is read from the network's metadata where it has any.
@@ -30,7 +30,8 @@ def preprocess(text):
     def read(path):
         photo = Image.open(path).convert("RGB")
         if o["fit"] == "stretch":
-            photo = photo.resize((int(o["width"]), int(o["height"])), Image.BILINEAR)
+            width, _, height = o["crop"].partition("x")
+            photo = photo.resize((int(width), int(height or width)), Image.BILINEAR)
         else:  # torchvision's Resize and CenterCrop
             side, crop, (w, h) = int(o["resize"]), int(o["crop"]), photo.size
             photo = photo.resize((side, int(side * h / w)) if w <= h else (int(side * w / h), side), Image.BILINEAR)

@@ -31,7 +31,7 @@ OUTLINES = [[3], [8], [2], [4], [1], [2, 6], [5, 7, 9], [1], [3], [0]]  # Fashio
 SKIN = [[0.93, 0.78, 0.68], [0.82, 0.62, 0.48], [0.62, 0.43, 0.31], [0.36, 0.24, 0.18]]
 # RGB to a lightness and two opponent colours that weigh more, since shadow changes lightness first.
 OPPONENT = torch.tensor([[0.5, 0.5, 0.5], [1.3, -1.3, 0.0], [0.75, 0.75, -1.5]])
-PREPROCESS = (f"fit=stretch width={WIDTH} height={HEIGHT} filter=bilinear scale=255 "
+PREPROCESS = (f"fit=stretch crop={WIDTH}x{HEIGHT} filter=bilinear scale=255 "
               "mean=0.5,0.5,0.5 std=0.25,0.25,0.25 order=rgb layout=nchw")
 
 
