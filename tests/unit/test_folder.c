@@ -66,7 +66,7 @@ START_TEST(categories_and_items) {
   is(s, "/dress/z y.jpg", "dress", "dress/z y");
   is(s, "/loose.jpg", "all", "loose");
   is(s, "/upper/a.b.JPEG", "upper", "upper/a.b");
-  is(s, "/upper/b.jpg", "upper", "b");
+  is(s, "/upper/b.jpg", "upper", "upper/b");
   ends(s);
 }
 END_TEST
