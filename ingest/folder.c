@@ -4,7 +4,8 @@
  *                                                   /<category>/<item>/<photo>
  *
  * The two levels in brackets may be missing or swapped. A photo that lies in its category's folder is an item of its
- * own, named like its file without the ending; one that lies above all categories gets the category "all". Folders are
+ * own, named like its file with its category before and without the ending; one that lies above all categories gets the
+ * category "all". Folders are
  * listed in the order of their names' bytes, and only those on the way to the current photo are in memory.
  *
  * Hidden names and files that do not end like a photo (a README, say) are passed over. What ends like one is listed:
@@ -216,6 +217,10 @@ static hem_status list_photo(folder_source *s, hem__listed *out, hem_error *err)
   size_t item_size = (size_t)(strrchr(name, '.') - name), category_size = 0;
   if (l->role != CATEGORIES) category = level_name(s, s->depth - (l->role == PHOTOS ? 2 : 1), &category_size);
   if (l->role == PHOTOS) name = level_name(s, s->depth - 1, &item_size);
+  if (l->role == ITEMS) { /* "dress/b7": another category's b7 is another item */
+    item_size += category_size + 1;
+    name = category;
+  }
   hem_status status = keep(s, s->path, strlen(s->path), &row.photo.path, err);
   if (!status && category) status = keep(s, category, category_size, &row.photo.category, err);
   if (!status) status = keep(s, name, item_size, &row.photo.item_id, err);

@@ -1,4 +1,4 @@
-/* A decoded photo: 8-bit sRGB, nothing else. Decoding is libvips's (image.c is its only user). */
+/* A decoded photo: 8-bit sRGB, nothing else. image_vips.c and image_jpeg.c decode. */
 #ifndef HEM_INGEST_IMAGE_H
 #define HEM_INGEST_IMAGE_H
 

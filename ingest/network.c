@@ -168,6 +168,8 @@ static hem_status settle_preprocess(opening *o, hem_error *err) {
 static hem_status make_session(opening *o, hem_error *err) {
   const hem__preprocess *p = &o->network->preprocess;
   int64_t width = (int64_t)p->width, height = (int64_t)p->height;
+  hem_status status = hem__onnx_trim(o->model, o->feature.tensor, o->bytes, &o->size, err);
+  if (status) return status;
   if (!o->feature.is_output) {
     uint8_t *longer = realloc(o->bytes, o->size + HEM__ONNX_NAME_MAX + 16);
     if (!longer) return hem__fail(err, HEM_ENOMEM, "no memory for the model %s", o->path);

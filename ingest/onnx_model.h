@@ -45,6 +45,11 @@ typedef struct hem__onnx_feature {
 hem_status hem__onnx_find_feature(hem__onnx *model, const char *layer, size_t fully_connected, hem__onnx_feature *out,
                                   hem_error *err);
 
+/* Leaves only what `tensor` needs of the model it was read from: `bytes` is changed in place and *size becomes smaller.
+ * Outputs other than `tensor` go too. Of the model, only what has strings of its own (input, metadata) may be asked for
+ * afterwards. Errors: ENOMEM. */
+hem_status hem__onnx_trim(const hem__onnx *model, const char *tensor, uint8_t *bytes, size_t *size, hem_error *err);
+
 /* The bytes that, behind those of a model, make `tensor` an output of it. At most HEM__ONNX_NAME_MAX + 16; returns how
  * many. */
 size_t hem__onnx_output_message(const char *tensor, uint8_t message[HEM__ONNX_NAME_MAX + 16]);

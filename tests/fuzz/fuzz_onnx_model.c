@@ -17,6 +17,16 @@ static void find(hem__onnx *model, const char *layer, size_t from_end) {
   HEM__FUZZ_ASSERT(hem__onnx_output_message(feature.tensor, message) <= sizeof message);
 }
 
+/* What is cut down can be read again, unless nothing is left of it. */
+static void trim(const hem__onnx *model, uint8_t *bytes, size_t size, const char *tensor) {
+  hem__onnx *less = NULL;
+  hem_error err = {0};
+  size_t before = size;
+  HEM__FUZZ_ASSERT(hem__onnx_trim(model, tensor, bytes, &size, &err) == HEM_OK && size <= before);
+  if (hem__onnx_read(bytes, size, "fuzz.onnx", &less, &err)) HEM__FUZZ_ASSERT(!strstr(err.message, "too soon"));
+  hem__onnx_free(less);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   uint8_t *bytes = hem__fuzz_copy(data, size);
   hem__onnx *model = NULL;
@@ -31,6 +41,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     find(model, NULL, 2);
     find(model, "flat", 1);
     find(model, input->name, 1);
+    trim(model, bytes, size, size % 2 ? "flat" : input->name);
   }
   hem__onnx_free(model);
   free(bytes);

@@ -63,10 +63,10 @@ START_TEST(categories_and_items) {
   is(s, "/dress/sku-2/back.webp", "dress", "sku-2");
   is(s, "/dress/sku-2/front.png", "dress", "sku-2");
   s->forget(s);
-  is(s, "/dress/z y.jpg", "dress", "z y");
+  is(s, "/dress/z y.jpg", "dress", "dress/z y");
   is(s, "/loose.jpg", "all", "loose");
-  is(s, "/upper/a.b.JPEG", "upper", "a.b");
-  is(s, "/upper/b.jpg", "upper", "b");
+  is(s, "/upper/a.b.JPEG", "upper", "upper/a.b");
+  is(s, "/upper/b.jpg", "upper", "upper/b");
   ends(s);
 }
 END_TEST
@@ -83,20 +83,20 @@ START_TEST(domains_and_splits_above_the_categories) {
   add("validation/dress/test/8.jpg"); /* an item */
   add("Train/9.jpg");                 /* a category: names are exact */
   hem__source *s = opened();
-  hem__test_is(s, photo("/Train/9.jpg", "Train", "9", HEM__SHOP, HEM__NO_SPLIT));
-  hem__test_is(s, photo("/consumer/dress/1.jpg", "dress", "1", HEM__CONSUMER, HEM__NO_SPLIT));
-  hem__test_is(s, photo("/consumer/test/dress/2.jpg", "dress", "2", HEM__CONSUMER, HEM__TEST));
-  hem__test_is(s, photo("/shop/shop/3.jpg", "shop", "3", HEM__SHOP, HEM__NO_SPLIT));
+  hem__test_is(s, photo("/Train/9.jpg", "Train", "Train/9", HEM__SHOP, HEM__NO_SPLIT));
+  hem__test_is(s, photo("/consumer/dress/1.jpg", "dress", "dress/1", HEM__CONSUMER, HEM__NO_SPLIT));
+  hem__test_is(s, photo("/consumer/test/dress/2.jpg", "dress", "dress/2", HEM__CONSUMER, HEM__TEST));
+  hem__test_is(s, photo("/shop/shop/3.jpg", "shop", "shop/3", HEM__SHOP, HEM__NO_SPLIT));
   hem__test_is(s, photo("/test/shop/dress/4/a.jpg", "dress", "4", HEM__SHOP, HEM__TEST));
   hem__test_is(s, photo("/train/6.jpg", "all", "6", HEM__SHOP, HEM__TRAIN));
-  hem__test_is(s, photo("/train/dress/5.jpg", "dress", "5", HEM__SHOP, HEM__TRAIN));
-  hem__test_is(s, photo("/val/dress/7.jpg", "dress", "7", HEM__SHOP, HEM__VALIDATION));
+  hem__test_is(s, photo("/train/dress/5.jpg", "dress", "dress/5", HEM__SHOP, HEM__TRAIN));
+  hem__test_is(s, photo("/val/dress/7.jpg", "dress", "dress/7", HEM__SHOP, HEM__VALIDATION));
   hem__test_is(s, photo("/validation/dress/test/8.jpg", "dress", "test", HEM__SHOP, HEM__VALIDATION));
   hem__test_ends(s);
   s = opened_as((hem__usual){.domain = HEM__CONSUMER, .split = HEM__TEST});
-  hem__test_is(s, photo("/Train/9.jpg", "Train", "9", HEM__CONSUMER, HEM__TEST));
+  hem__test_is(s, photo("/Train/9.jpg", "Train", "Train/9", HEM__CONSUMER, HEM__TEST));
   for (size_t i = 0; i < 2; i++) hem__test_next(s);
-  hem__test_is(s, photo("/shop/shop/3.jpg", "shop", "3", HEM__SHOP, HEM__TEST));
+  hem__test_is(s, photo("/shop/shop/3.jpg", "shop", "shop/3", HEM__SHOP, HEM__TEST));
   hem__test_next(s);
   hem__test_is(s, photo("/train/6.jpg", "all", "6", HEM__CONSUMER, HEM__TRAIN));
   s->close(s);
@@ -116,7 +116,7 @@ START_TEST(what_is_no_photo_is_passed_over) {
   add("dress/Thumbs.db");
   hem__source *s = opened();
   ck_assert_uint_eq(s->count, 1);
-  is(s, "/dress/old.gif", "dress", "old");
+  is(s, "/dress/old.gif", "dress", "dress/old");
   ends(s);
 }
 END_TEST
@@ -131,7 +131,7 @@ START_TEST(names_that_nobody_can_use_are_rejected) {
   hem__source *s = opened();
   ck_assert_uint_eq(s->count, 5);
   hem__test_is_rejected(s, "/dress/a?b.jpg", "control character");
-  is(s, "/dress/fine \xC3\xA4.jpg", "dress", "fine \xC3\xA4");
+  is(s, "/dress/fine \xC3\xA4.jpg", "dress", "dress/fine \xC3\xA4");
   hem__test_is_rejected(s, "/dress/sku/deep", "no deeper");
   hem__test_is_rejected(s, "/dress/\xFF.jpg", "not UTF-8");
   hem__test_is_rejected(s, "/tab?here", "control character");
@@ -151,11 +151,11 @@ START_TEST(links_are_followed_but_not_in_circles) {
   hem__listed gone;
   gone = hem__test_next(s);
   ck_fails(s->look(s, &gone, &gone.photo, err), HEM_ENOTFOUND, "gone.jpg");
-  is(s, "/dress/photo.jpg", "dress", "photo");
+  is(s, "/dress/photo.jpg", "dress", "dress/photo");
   hem__test_is_rejected(s, "/dress/self", "leads back");
   hem__test_is_rejected(s, "/dress/up", "leads back");
-  is(s, "/elsewhere/a.jpg", "elsewhere", "a");
-  is(s, "/skirt/a.jpg", "skirt", "a");
+  is(s, "/elsewhere/a.jpg", "elsewhere", "elsewhere/a");
+  is(s, "/skirt/a.jpg", "skirt", "skirt/a");
   ends(s);
 }
 END_TEST

@@ -351,6 +351,76 @@ START_TEST(the_message_for_an_output_is_protobuf) {
 }
 END_TEST
 
+/* ---- cutting off what the feature does not need ---- */
+
+static bool holds(const uint8_t *bytes, size_t size, const char *text) {
+  return memmem(bytes, size, text, strlen(text)) != NULL;
+}
+
+/* Cut down to `tensor`; the caller frees the bytes. */
+static uint8_t *trimmed(hem__make_onnx *onnx, const char *tensor, size_t *size) {
+  uint8_t *bytes = hem__make_bytes(onnx, size);
+  hem__onnx *model = NULL;
+  ck_ok(hem__onnx_read(bytes, *size, "test.onnx", &model, err));
+  ck_ok(hem__onnx_trim(model, tensor, bytes, size, err));
+  hem__onnx_free(model);
+  return bytes;
+}
+
+START_TEST(what_lies_behind_the_feature_is_cut_off) {
+  hem__make_onnx onnx = {0};
+  size_t size;
+  gemm_head(&onnx);
+  hem__make_value(&onnx, HEM__MAKE_INPUT, "fc.w", NULL); /* as old files have it */
+  hem__make_metadata(&onnx, "hemline.preprocess", "crop=8");
+  uint8_t *bytes = trimmed(&onnx, "flat", &size);
+  ck_assert(holds(bytes, size, "flat") && holds(bytes, size, "hemline.preprocess"));
+  ck_assert(!holds(bytes, size, "fc.w") && !holds(bytes, size, "scores") && !holds(bytes, size, "Gemm"));
+  hem__onnx *model = NULL;
+  hem__onnx_feature feature;
+  ck_ok(hem__onnx_read(bytes, size, "test.onnx", &model, err));
+  ck_ok(hem__onnx_find_feature(model, "flat", 1, &feature, err));
+  ck_assert(!feature.is_output);
+  ck_assert_str_eq(hem__onnx_input(model)->name, "image");
+  hem__onnx_free(model);
+  free(bytes);
+}
+END_TEST
+
+START_TEST(an_output_that_is_the_feature_stays_the_only_one) {
+  hem__make_onnx onnx = {0};
+  size_t size;
+  gemm_head(&onnx);
+  make_output(&onnx, "flat", HEM__BODY_DIM);
+  uint8_t *bytes = trimmed(&onnx, "flat", &size);
+  hem__onnx *model = NULL;
+  hem__onnx_feature feature;
+  ck_ok(hem__onnx_read(bytes, size, "test.onnx", &model, err));
+  ck_ok(hem__onnx_find_feature(model, NULL, 1, &feature, err));
+  ck_assert(feature.is_output);
+  ck_assert_str_eq(feature.tensor, "flat");
+  hem__onnx_free(model);
+  free(bytes);
+}
+END_TEST
+
+/* A branch may use any tensor of the graph around it without naming it as an input of its node. */
+START_TEST(a_model_with_branches_keeps_all_its_nodes) {
+  hem__make_onnx onnx = {0};
+  hem__pb branch = {0}, attribute = {0}, attributes = {0};
+  size_t size;
+  hem__pb_text(&branch, 2, "branch");
+  hem__pb_text(&attribute, 1, "then_branch");
+  hem__pb_message(&attribute, 6, &branch);
+  hem__pb_message(&attributes, 5, &attribute);
+  gemm_head(&onnx);
+  hem__make_node(&onnx, "If", "scores", "either", &attributes);
+  uint8_t *bytes = trimmed(&onnx, "flat", &size);
+  ck_assert(holds(bytes, size, "Gemm") && holds(bytes, size, "fc.w") && holds(bytes, size, "either"));
+  free(bytes);
+}
+END_TEST
+
 HEM_TESTS("onnx_model", what_enters_the_last_gemm, what_enters_a_matmul_with_add_and_softmax,
           what_enters_a_convolution_of_one_pixel, a_convolution_before_the_pooling_is_no_classifier,
           layers_are_counted_from_the_end, layers_in_the_middle_are_not_counted,
@@ -359,4 +429,5 @@ HEM_TESTS("onnx_model", what_enters_the_last_gemm, what_enters_a_matmul_with_add
           the_image_is_what_no_weights_define, inputs_that_are_no_image_are_refused,
           weights_in_another_file_are_refused, graphs_in_graphs_end_somewhere,
           a_name_with_a_line_end_does_not_get_into_a_recipe, a_file_cut_anywhere_is_refused, other_files_are_refused,
-          the_message_for_an_output_is_protobuf)
+          the_message_for_an_output_is_protobuf, what_lies_behind_the_feature_is_cut_off,
+          an_output_that_is_the_feature_stays_the_only_one, a_model_with_branches_keeps_all_its_nodes)
