@@ -83,7 +83,7 @@ typedef struct hem_ingest_options {
   const char *idx;             /* folder of Fashion-MNIST files, or NULL */
   const char *manifest;        /* TSV or CSV listing of photos, or NULL; with `vectors`, of what its rows are */
   const char *const *features; /* one embedding space each: "hog,color,ccv,harris", "onnx:FILE", ... */
-  size_t feature_count;        /* 0: one space, "hog,color,ccv,harris" */
+  size_t feature_count;        /* 0: those of the catalogue that is there, or one space, "hog,color,ccv,harris" */
   size_t threads;              /* 0: one for each core */
   size_t segment_rows; /* photos a sealed segment holds; 0: 8192 (512 where there is a network), or what fits 64 MiB */
   hem_progress progress;

@@ -27,6 +27,7 @@ enum {
   REPORT_EVERY = 256,
   LOOKED_AT_MOST = 1 << 16
 };
+#define USUAL "hog,color,ccv,harris"
 
 /* One listed photo on its way. */
 typedef struct slot {
@@ -106,17 +107,30 @@ static hem_status open_ready_made(ingest *in, hem_error *err) {
   return HEM_OK;
 }
 
+/* The caller's; else those of the catalogue that is there; else the usual ones. */
+static hem_status choose_features(const ingest *in, const char *features[HEM__SPACES_MAX], size_t *count,
+                                  hem_error *err) {
+  const hem_ingest_options *o = &in->options;
+  const hem__catalog *there = in->segments.count ? in->segments.open[0] : NULL;
+  *count = o->feature_count ? o->feature_count : there ? hem__catalog_space_count(there) : 1;
+  if (o->feature_count && !o->features)
+    return hem__fail(err, HEM_EINVAL, "feature_count is %zu and features is NULL", *count);
+  if (*count > HEM__SPACES_MAX)
+    return hem__fail(err, HEM_EINVAL, "%zu embedding spaces are more than %d", *count, HEM__SPACES_MAX);
+  hem_status status = HEM_OK;
+  for (size_t i = 0; i < *count && !status; i++) {
+    features[i] = o->feature_count ? o->features[i] : there ? hem__catalog_space(there, i)->features : USUAL;
+    status =
+        features[i] ? hem__ready_made_refuse(features[i], err) : hem__fail(err, HEM_EINVAL, "features[%zu] is NULL", i);
+  }
+  return status;
+}
+
 static hem_status open_spaces(ingest *in, hem_error *err) {
   if (in->source->dim) return open_ready_made(in, err);
-  static const char *const usual[] = {"hog,color,ccv,harris"};
-  const char *const *features = in->options.feature_count ? in->options.features : usual;
-  size_t count = hem__max(in->options.feature_count, 1);
-  if (!features) return hem__fail(err, HEM_EINVAL, "feature_count is %zu and features is NULL", count);
-  if (count > HEM__SPACES_MAX)
-    return hem__fail(err, HEM_EINVAL, "%zu embedding spaces are more than %d", count, HEM__SPACES_MAX);
-  for (size_t i = 0; i < count; i++)
-    if (!features[i]) return hem__fail(err, HEM_EINVAL, "features[%zu] is NULL", i);
-  hem_status status = HEM_OK;
+  const char *features[HEM__SPACES_MAX];
+  size_t count = 0;
+  hem_status status = choose_features(in, features, &count, err);
   for (; in->extractor_count < count && !status; in->extractor_count += !status)
     status = hem__extractor_new(features[in->extractor_count], &in->extractors[in->extractor_count], err);
   in->space_count = in->extractor_count;
@@ -150,8 +164,8 @@ static hem_status check_same_spaces(const ingest *in, const hem__catalog *catalo
                    in->spaces[0].features, in->spaces[0].hash);
 }
 
-static hem_status open_catalog(ingest *in, hem_error *err) {
-  hem_status status = hem__segments_open(in->options.catalog, &in->known, &in->segments, err);
+static hem_status check_catalog(ingest *in, hem_error *err) {
+  hem_status status = HEM_OK;
   for (size_t c = 0; c < in->segments.count && !status; c++) {
     const hem__photos *photos = hem__catalog_photos(in->segments.open[c]);
     status = check_same_spaces(in, in->segments.open[c], err);
@@ -411,8 +425,9 @@ static hem_status seal_start(ingest *in, batch *b, hem_error *err) {
 
 static hem_status open_all(ingest *in, hem_error *err) {
   hem_status status = open_source(in, err);
+  if (!status) status = hem__segments_open(in->options.catalog, &in->known, &in->segments, err);
   if (!status) status = open_spaces(in, err);
-  if (!status) status = open_catalog(in, err);
+  if (!status) status = check_catalog(in, err);
   if (!status) status = open_batches(in, err);
   if (!status) status = open_scratch(in, err);
   return status;

@@ -419,6 +419,22 @@ START_TEST(other_features_are_refused) {
 }
 END_TEST
 
+START_TEST(without_features_a_catalogue_goes_on_with_its_own) {
+  char *path = hem__test_path(hem__test_subfolder(), "fm.h5");
+  hem_ingest_options options = idx_options(path, idx_folder(20, 0));
+  options.features = two_spaces;
+  options.feature_count = 2;
+  ingests(options, 20, 0, 0, 20);
+  options.idx = idx_folder(0, 10);
+  options.feature_count = 0;
+  ingests(options, 10, 0, 0, 30);
+  hem__catalog *catalog = opened(path);
+  ck_assert_uint_eq(hem__catalog_space_count(catalog), 2);
+  hem__catalog_close(catalog);
+  free(path);
+}
+END_TEST
+
 START_TEST(calls_that_make_no_sense) {
   static const char *const twice[] = {"pixels", "pixels"}, *const unknown[] = {"smell"};
   const char *folder = idx_folder(2, 0);
@@ -495,5 +511,6 @@ HEM_TESTS("ingest", idx_photos_come_out_as_they_went_in, a_rerun_adds_nothing_an
           rejected_photos_are_listed_and_tried_again, a_photo_listed_twice_is_kept_once,
           two_garments_of_one_picture_are_two_photos, a_photo_that_is_there_as_something_else_is_rejected,
           a_catalogue_behind_a_link_is_the_one_that_grows, what_others_left_beside_a_catalogue_stays,
-          nothing_but_rejected_photos_is_a_catalogue_too, other_features_are_refused, calls_that_make_no_sense,
-          a_second_writer_is_turned_away, a_damaged_catalogue_is_not_added_to)
+          nothing_but_rejected_photos_is_a_catalogue_too, other_features_are_refused,
+          without_features_a_catalogue_goes_on_with_its_own, calls_that_make_no_sense, a_second_writer_is_turned_away,
+          a_damaged_catalogue_is_not_added_to)
