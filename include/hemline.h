@@ -109,7 +109,8 @@ typedef struct hem_ingest_result {
  * Photos are sealed in segments beside the catalogue; a killed run loses only the segment in progress, and
  * the same call again goes on from there.
  * Errors: EINVAL, ENOTFOUND (source), EBUSY (another writer), EMISMATCH (other spaces than the catalogue's),
- * ECORRUPT, EVERSION, EIO (disk full among others), ENOMEM, ECANCELED. */
+ * ECORRUPT, EVERSION, EIO (disk full among others), ENOMEM, ECANCELED, EUNSUPPORTED (vectors of another type, or a
+ * network: see hem_embedder_new). */
 HEM_API hem_status hem_ingest(const hem_ingest_options *options, hem_ingest_result *result, hem_error *err);
 
 typedef struct hem_delete_options {
@@ -225,7 +226,7 @@ typedef struct hem_hit {
   const char *category;
   const char *path;  /* the photo, as the source named it */
   const char *label; /* finer class, or "" */
-  uint64_t row;      /* the photo's row in the catalogue */
+  uint64_t row;      /* the photo's row in the catalogue as it was when it was indexed: rows move when it changes */
   float distance;    /* smaller is nearer, for every hem_distance */
 } hem_hit;
 
