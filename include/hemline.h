@@ -98,10 +98,10 @@ typedef struct hem_ingest_options {
 
 typedef struct hem_ingest_result {
   uint64_t added;    /* photos embedded in this run */
-  uint64_t replaced; /* embedded anew: their file, item, category, label, domain or split had changed */
   uint64_t skipped;  /* already in the catalogue, unchanged */
   uint64_t rejected; /* unreadable; listed with reasons under /rejected */
   uint64_t rows;     /* photos in the catalogue now */
+  uint64_t replaced; /* embedded anew: their file, item, category, label, domain or split had changed */
 } hem_ingest_result;
 
 /* The source is one of idx, manifest, folder, deepfashion and vectors (and a manifest may come with vectors).
