@@ -10,7 +10,7 @@
 
 int cli_fail(const hem_error *err) {
   cli_progress_end();
-  fprintf(stderr, "hemline: %s\n", err->message);
+  fprintf(stderr, "hemline: %s\n", cli_clean(err->message));
   return EXIT_FAILED;
 }
 
@@ -89,6 +89,19 @@ void cli_progress_end(void) {
 }
 
 /* ---- numbers ---- */
+
+const char *cli_clean(const char *text) {
+  static char buffers[8][2 * HEM__TEXT_MAX];
+  static size_t turn;
+  char *out = buffers[turn++ % 8];
+  size_t at = 0;
+  for (; text[at] && at + 1 < sizeof buffers[0]; at++) {
+    unsigned char c = (unsigned char)text[at];
+    out[at] = (char)(c < ' ' || c == 0x7F ? '?' : c);
+  }
+  out[at] = '\0';
+  return out;
+}
 
 const char *cli_count(uint64_t n) {
   static char buffers[8][32];

@@ -32,6 +32,9 @@ hem_progress cli_progress(bool quiet);
 /* Ends a line that a bar left open. */
 void cli_progress_end(void);
 
+/* A name from outside, with '?' for each control character: a path must not steer the terminal or break a line. Static
+ * storage, until eight calls later. */
+const char *cli_clean(const char *text);
 /* "24,000", in one of a few static buffers. */
 const char *cli_count(uint64_t n);
 /* A whole number of an option, or argp's usage error. */

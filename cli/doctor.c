@@ -118,11 +118,11 @@ static int print_json(const char *path, const hem__diagnosis *d, const hem__phot
 
 static void print_member(const hem__photos *photos, const hem__finding *finding, const hem__member *member) {
   if (finding->kind == HEM__REJECTED) {
-    printf("      %s\n", photos->rejected[member->row].path);
+    printf("      %s\n", cli_clean(photos->rejected[member->row].path));
     return;
   }
   const hem__photo *photo = &photos->at[member->row];
-  printf("      %s  %s, %s", photo->path, photo->item_id, photo->category);
+  printf("      %s  %s, %s", cli_clean(photo->path), cli_clean(photo->item_id), cli_clean(photo->category));
   if (photo->split != HEM__NO_SPLIT) printf(", %s", hem__split_names[photo->split]);
   if (photo->domain == HEM__CONSUMER) fputs(", consumer", stdout);
   putchar('\n');
@@ -135,7 +135,7 @@ static void print_finding(const hem__diagnosis *d, const hem__photos *photos, co
   if (headed) fputs("   -", stdout);
   if (finding->count > 1) printf(" %s photos", cli_count(finding->count));
   if (measure) printf("%s %s %.3g", finding->count > 1 ? "," : "", measure, finding->measure);
-  if (*finding->note) printf("%s %s", finding->count > 1 || measure ? ":" : "", finding->note);
+  if (*finding->note) printf("%s %s", finding->count > 1 || measure ? ":" : "", cli_clean(finding->note));
   if (headed) putchar('\n');
   for (size_t i = 0; i < shown; i++) print_member(photos, finding, &d->members[finding->first + i]);
   if (shown < finding->count) printf("      ... and %s more\n", cli_count(finding->count - shown));

@@ -114,7 +114,7 @@ static int catalog_text(const hem__catalog *catalog, const tally *tallies, size_
 static int catalog_rejected(const hem__catalog *catalog) {
   const hem__photos *photos = hem__catalog_photos(catalog);
   for (size_t i = 0; i < photos->rejected_count; i++)
-    printf("%s\t%s\n", photos->rejected[i].path, photos->rejected[i].reason);
+    printf("%s\t%s\n", cli_clean(photos->rejected[i].path), cli_clean(photos->rejected[i].reason));
   return EXIT_DONE;
 }
 

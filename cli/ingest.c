@@ -187,7 +187,7 @@ static void print_reasons(const char *path) {
     qsort(kinds, count, sizeof *kinds, by_count);
     fputs("rejected, most frequent reason first:\n", stderr);
     for (size_t i = 0; i < hem__min(count, KINDS_SHOWN); i++)
-      fprintf(stderr, "%9s  %s\n", cli_count(kinds[i].count), photos->rejected[kinds[i].first].reason);
+      fprintf(stderr, "%9s  %s\n", cli_count(kinds[i].count), cli_clean(photos->rejected[kinds[i].first].reason));
     if (count > KINDS_SHOWN) fprintf(stderr, "           and %s more reasons\n", cli_count(count - KINDS_SHOWN));
   }
   fprintf(stderr, "all of them: hemline info %s --rejected\n", path);

@@ -126,8 +126,8 @@ static void print_answer(const hem_engine_info *info, const char *name, const he
   printf("%s\n", name);
   for (size_t i = 0; i < answer->found; i++) {
     const hem_hit *hit = &answer->hits[i];
-    printf("%4zu  %12.6g  %-20s  %-10s %-12s %s\n", i + 1, (double)hit->distance, hit->item_id, hit->category,
-           hit->label, hit->path);
+    printf("%4zu  %12.6g  %-20s  %-10s %-12s %s\n", i + 1, (double)hit->distance, cli_clean(hit->item_id),
+           cli_clean(hit->category), cli_clean(hit->label), cli_clean(hit->path));
   }
   fprintf(stderr, "%zu of %zu %s%s, %s photos in %zu categor%s, %s distance, %.2f ms, generation %s\n", answer->found,
           answer->wanted, "wanted", answer->shortfall ? " (the categories searched hold no more)" : "",

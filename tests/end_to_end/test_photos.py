@@ -84,5 +84,22 @@ class Photos(support.Case):
         self.assertFalse(os.path.exists(self.at("here.h5.segments")))
 
 
+class Names(support.Case):
+    def test_a_name_does_not_steer_the_terminal(self):
+        support.write_png(self.at("good.png"), 3)
+        with open(self.at("n.tsv"), "wb") as f:
+            f.write(b"path\titem_id\ngood.png\tred \x1b[31m item\nno\x1b]0;title\x07thing.png\tx\n")
+        catalog, store = self.at("n.h5"), self.at("n.store")
+        _, said = self.hemline("ingest", catalog, "--manifest", self.at("n.tsv"), "-f", "color", "-q", code=3)
+        listed, _ = self.hemline("info", catalog, "--rejected")
+        self.hemline("index", catalog, "-o", store, "-q")
+        answer, _ = self.hemline("query", store, self.at("good.png"))
+        for text in (said, listed, answer):
+            self.assertNotIn("\x1b", text)
+            self.assertNotIn("\x07", text)
+        self.assertIn("red ?[31m item", answer)
+        self.assertIn("no?]0;title?thing.png", listed)
+
+
 if __name__ == "__main__":
     support.main()
