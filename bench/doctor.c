@@ -97,29 +97,15 @@ static int by_kind(const void *a, const void *b) {
   return (x->place > y->place) - (x->place < y->place);
 }
 
-static hem_status number_reasons(hem__doctor_run *run, refusal *refusals, hem_error *err) {
-  hem__set kinds = {0};
-  hem__arena texts = {0};
-  hem_status status = HEM_OK;
-  for (size_t i = 0; i < run->photos->rejected_count && !status; i++) {
-    char kind[512];
-    const char *kept;
-    hem__rejection_kind(&run->photos->rejected[i], kind, sizeof kind);
-    refusals[i].place = i;
-    status = hem__arena_copy(&texts, kind, strlen(kind), &kept, err);
-    if (!status) status = hem__set_add(&kinds, kept, &refusals[i].kind, err);
-  }
-  hem__set_clear(&kinds);
-  hem__arena_clear(&texts);
-  return status;
-}
-
 /* One finding a reason; its note is the reason of the first photo. */
 static hem_status find_rejected(hem__doctor_run *run, hem_error *err) {
   size_t count = run->photos->rejected_count;
+  size_t *kinds = NULL, kind_count;
   refusal *refusals = NULL;
   hem_status status = hem__alloc(count, sizeof *refusals, "rejections", &refusals, err);
-  if (!status) status = number_reasons(run, refusals, err);
+  if (!status) status = hem__alloc(count, sizeof *kinds, "rejections", &kinds, err);
+  if (!status) status = hem__rejection_kinds(run->photos, kinds, &kind_count, err);
+  for (size_t i = 0; i < count && !status; i++) refusals[i] = (refusal){.place = i, .kind = kinds[i]};
   if (!status && count) qsort(refusals, count, sizeof *refusals, by_kind);
   for (size_t i = 0; i < count && !status; i++) {
     if (!i || refusals[i].kind != refusals[i - 1].kind)
@@ -127,6 +113,7 @@ static hem_status find_rejected(hem__doctor_run *run, hem_error *err) {
     if (!status) status = hem__doctor_member(run, refusals[i].place, 0, err);
   }
   free(refusals);
+  free(kinds);
   return status;
 }
 

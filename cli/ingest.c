@@ -154,23 +154,17 @@ static int by_count(const void *a, const void *b) {
   return (x->first > y->first) - (x->first < y->first);
 }
 
-static hem_status count_kinds(const hem__photos *photos, kind *kinds, size_t *count, hem_error *err) {
-  hem__set names = {0};
-  hem__arena texts = {0};
-  hem_status status = HEM_OK;
-  for (size_t i = 0; i < photos->rejected_count && !status; i++) {
-    char name[512];
-    const char *kept;
-    size_t number;
-    hem__rejection_kind(&photos->rejected[i], name, sizeof name);
-    status = hem__arena_copy(&texts, name, strlen(name), &kept, err);
-    if (!status) status = hem__set_add(&names, kept, &number, err);
-    if (status) break;
-    if (number == *count) kinds[(*count)++].first = i;
-    kinds[number].count++;
+/* *kinds: freed with free(). */
+static hem_status count_kinds(const hem__photos *photos, kind **kinds, size_t *count, hem_error *err) {
+  size_t *kind_of = NULL;
+  hem_status status = hem__alloc(photos->rejected_count, sizeof *kind_of, "reasons", &kind_of, err);
+  if (!status) status = hem__rejection_kinds(photos, kind_of, count, err);
+  if (!status) status = hem__alloc(*count, sizeof **kinds, "reasons", kinds, err);
+  for (size_t i = photos->rejected_count; i-- > 0 && !status;) {
+    (*kinds)[kind_of[i]].first = i;
+    (*kinds)[kind_of[i]].count++;
   }
-  hem__set_clear(&names);
-  hem__arena_clear(&texts);
+  free(kind_of);
   return status;
 }
 
@@ -181,9 +175,7 @@ static void print_reasons(const char *path) {
   size_t count = 0;
   if (hem__catalog_open(path, &catalog, NULL)) return;
   const hem__photos *photos = hem__catalog_photos(catalog);
-  hem_status status = hem__alloc(photos->rejected_count, sizeof *kinds, "reasons", &kinds, NULL);
-  if (!status) status = count_kinds(photos, kinds, &count, NULL);
-  if (!status && count) {
+  if (!count_kinds(photos, &kinds, &count, NULL) && count) {
     qsort(kinds, count, sizeof *kinds, by_count);
     fputs("rejected, most frequent reason first:\n", stderr);
     for (size_t i = 0; i < hem__min(count, KINDS_SHOWN); i++)

@@ -72,7 +72,8 @@ hem_status hem__photos_reject(hem__photos *photos, const char *path, const char 
   return status;
 }
 
-void hem__rejection_kind(const hem__rejection *rejection, char *out, size_t size) {
+/* Reasons name the photo ('*' stands for it) and numbers that differ from photo to photo ('N'). */
+static void write_kind(const hem__rejection *rejection, char *out, size_t size) {
   size_t used = 0, path = strlen(rejection->path);
   for (const char *at = rejection->reason; *at && used + 4 < size;) {
     if (path && !strncmp(at, rejection->path, path)) {
@@ -87,6 +88,23 @@ void hem__rejection_kind(const hem__rejection *rejection, char *out, size_t size
   }
   out[used] = '\0';
   while (used && hem__is_utf8(out) == false) out[--used] = '\0';
+}
+
+hem_status hem__rejection_kinds(const hem__photos *photos, size_t *kinds, size_t *count, hem_error *err) {
+  hem__set names = {0};
+  hem__arena texts = {0};
+  hem_status status = HEM_OK;
+  for (size_t i = 0; i < photos->rejected_count && !status; i++) {
+    char name[512];
+    const char *kept;
+    write_kind(&photos->rejected[i], name, sizeof name);
+    status = hem__arena_copy(&texts, name, strlen(name), &kept, err);
+    if (!status) status = hem__set_add(&names, kept, &kinds[i], err);
+  }
+  *count = names.count;
+  hem__set_clear(&names);
+  hem__arena_clear(&texts);
+  return status;
 }
 
 void hem__photos_clear(hem__photos *photos) {

@@ -47,9 +47,9 @@ typedef struct hem__photos {
 hem_status hem__photos_add(hem__photos *photos, const hem__photo *photo, hem_error *err);
 /* Copies both; what is too long is cut, what is not UTF-8 is replaced by '?'. Errors: ENOMEM. */
 hem_status hem__photos_reject(hem__photos *photos, const char *path, const char *reason, hem_error *err);
-/* What kind of reason it is: reasons name the photo ('*' stands for it) and numbers that differ from photo to photo
- * ('N'). At most size - 1 bytes. */
-void hem__rejection_kind(const hem__rejection *rejection, char *out, size_t size);
+/* Numbers the kinds of reasons: kinds[i] < *count is rejection i's. Reasons that differ in the photo's name and in
+ * numbers only are of one kind. Errors: ENOMEM. */
+hem_status hem__rejection_kinds(const hem__photos *photos, size_t *kinds, size_t *count, hem_error *err);
 void hem__photos_clear(hem__photos *photos);
 
 #endif
