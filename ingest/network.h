@@ -29,7 +29,8 @@ typedef struct hem__network_parts {
 bool hem__is_network(const char *feature);
 /* Is one of these features, joined by commas? */
 bool hem__has_network(const char *features);
-/* The text, freed with free(). The model's path is made absolute, where the file exists. Errors: ENOMEM. */
+/* The text, freed with free(). The model's path is made absolute, where the file exists. Errors: EINVAL (not UTF-8: a
+ * catalogue could not keep it), ENOMEM. */
 hem_status hem__network_spec(const hem__network_parts *parts, char **text, hem_error *err);
 /* Reads a text of `size` bytes. Strings are in *memory, freed with free(). Errors: EINVAL, ENOMEM. */
 hem_status hem__network_parse(const char *text, size_t size, hem__network_parts *out, char **memory, hem_error *err);

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/text.h"
 #include "ingest/network.h"
 
 static const char PREFIX[] = "onnx:", OWN[] = "hemnet";
@@ -54,6 +55,11 @@ hem_status hem__network_spec(const hem__network_parts *parts, char **text, hem_e
   bool failed = ferror(out) != 0;
   if (fclose(out) != 0 || failed) goto no_memory;
   free(real);
+  if (!hem__is_utf8(made)) {
+    free(made);
+    return hem__fail(err, HEM_EINVAL,
+                     "the path of a network, its layer and preprocessing must be UTF-8: rename the file");
+  }
   *text = made;
   return HEM_OK;
 no_memory:

@@ -274,6 +274,7 @@ START_TEST(a_text_is_read_as_it_was_written) {
                               .l2 = true};
   hem__network_parts got;
   char *text = NULL, *memory = NULL;
+  ck_fails(hem__network_spec(&(hem__network_parts){.model = "/m/\xFF.onnx"}, &text, err), HEM_EINVAL, "UTF-8");
   ck_ok(hem__network_spec(&parts, &text, err));
   ck_assert(hem__is_network(text));
   ck_assert_ptr_null(strpbrk(text, ", "));
