@@ -215,8 +215,10 @@ static hem_status judge_group(outliers *o, uint32_t c, uint8_t domain, scored *v
     for (size_t i = 0; i < count && !status; i++) {
       size_t row = values[i].row;
       if (values[i].value < (far ? FAR_SCORE : WRONG_SCORE) || (!far && o->own[row] < NEARER * o->other[row])) continue;
-      snprintf(note, sizeof note, far ? "" : "%.60s, looks like %.60s", o->categories[c].name,
-               o->categories[o->nearest[row]].name);
+      *note = '\0';
+      if (!far)
+        snprintf(note, sizeof note, "%.60s, looks like %.60s", o->categories[c].name,
+                 o->categories[o->nearest[row]].name);
       status = hem__doctor_find_one(o->run, far ? HEM__FAR : HEM__WRONG_CATEGORY, row, values[i].value, note, err);
     }
   }
