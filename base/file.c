@@ -26,35 +26,6 @@ static hem_status open_regular(const char *path, int *fd, struct stat *st, hem_e
   return status;
 }
 
-static hem_status read_fully(int fd, uint8_t *bytes, size_t size, const char *path, hem_error *err) {
-  for (size_t done = 0; done < size;) {
-    ssize_t got = read(fd, bytes + done, size - done);
-    if (got < 0 && errno == EINTR) continue;
-    if (got < 0) return hem__fail_errno(err, "cannot read %s", path);
-    if (got == 0) return hem__fail(err, HEM_EIO, "%s shrank while it was read", path);
-    done += (size_t)got;
-  }
-  return HEM_OK;
-}
-
-hem_status hem__file_read(const char *path, uint8_t **bytes, size_t *size, hem_error *err) {
-  struct stat st = {0};
-  int fd = -1;
-  uint8_t *read = NULL;
-  hem_status status = open_regular(path, &fd, &st, err);
-  if (status) return status;
-  status = hem__alloc((size_t)st.st_size, 1, path, &read, err);
-  if (!status) status = read_fully(fd, read, (size_t)st.st_size, path, err);
-  close(fd);
-  if (status) {
-    free(read);
-    return status;
-  }
-  *bytes = read;
-  *size = (size_t)st.st_size;
-  return HEM_OK;
-}
-
 hem_status hem__file_open(const char *path, int *fd, uint64_t *size, hem_error *err) {
   struct stat st = {0};
   int opened = -1;
@@ -76,6 +47,33 @@ hem_status hem__file_read_at(int fd, void *out, size_t count, uint64_t offset, c
   return HEM_OK;
 }
 
+hem_status hem__file_read_all(int fd, uint64_t size, const char *path, uint8_t **bytes, hem_error *err) {
+  uint8_t *read = NULL;
+  hem_status status = hem__alloc(size, 1, path, &read, err);
+  if (!status) status = hem__file_read_at(fd, read, size, 0, path, err);
+  if (status) {
+    free(read);
+    return status;
+  }
+  *bytes = read;
+  return HEM_OK;
+}
+
+hem_status hem__file_read(const char *path, uint8_t **bytes, size_t *size, hem_error *err) {
+  uint64_t there;
+  int fd;
+  hem_status status = hem__file_open(path, &fd, &there, err);
+  if (status) return status;
+  status = hem__file_read_all(fd, there, path, bytes, err);
+  close(fd);
+  if (!status) *size = there;
+  return status;
+}
+
+int64_t hem__file_mtime_ns(const struct stat *st) {
+  return (int64_t)((uint64_t)st->st_mtim.tv_sec * 1000000000 + (uint64_t)st->st_mtim.tv_nsec);
+}
+
 hem_status hem__map_open(const char *path, hem__map *map, hem_error *err) {
   void *at = NULL;
   struct stat st = {0};
@@ -92,7 +90,7 @@ hem_status hem__map_open(const char *path, hem__map *map, hem_error *err) {
                     .size = (size_t)st.st_size,
                     .device = (uint64_t)st.st_dev,
                     .inode = (uint64_t)st.st_ino,
-                    .mtime_ns = (int64_t)((uint64_t)st.st_mtim.tv_sec * 1000000000 + (uint64_t)st.st_mtim.tv_nsec)};
+                    .mtime_ns = hem__file_mtime_ns(&st)};
   return HEM_OK;
 }
 

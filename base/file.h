@@ -28,6 +28,13 @@ hem_status hem__file_open(const char *path, int *fd, uint64_t *size, hem_error *
  * for messages. */
 hem_status hem__file_read_at(int fd, void *out, size_t count, uint64_t offset, const char *path, hem_error *err);
 
+/* The whole of an open file of `size` bytes; *bytes is freed with free(). Errors: likewise, ENOMEM. */
+hem_status hem__file_read_all(int fd, uint64_t size, const char *path, uint8_t **bytes, hem_error *err);
+
+/* When a file last changed. Without a sign inside, so that a time beyond the year 2262 wraps: it only has to differ. */
+struct stat;
+int64_t hem__file_mtime_ns(const struct stat *st);
+
 bool hem__path_exists(const char *path);
 
 /* ---- publishing ---- */

@@ -63,8 +63,8 @@ static const struct argp_option options[] = {
     {0}};
 
 static int parse_split(struct argp_state *state, const char *text) {
-  for (int i = 0; i < HEM__SPLITS; i++)
-    if (!strcmp(text, hem__split_names[i])) return i;
+  uint8_t split;
+  if (hem__name_find(text, hem__split_names, HEM__SPLITS, &split)) return split;
   argp_error(state, "no split '%s': there are train, validation, test and none", text);
   return -1;
 }

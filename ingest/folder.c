@@ -5,8 +5,8 @@
  *
  * The two levels in brackets may be missing or swapped. A photo that lies in its category's folder is an item of its
  * own, named like its file with its category before and without the ending; one that lies above all categories gets the
- * category "all". Folders are
- * listed in the order of their names' bytes, and only those on the way to the current photo are in memory.
+ * category "all". Folders are listed in the order of their names' bytes, and only those on the way to the current photo
+ * are in memory.
  *
  * Hidden names and files that do not end like a photo (a README, say) are passed over. What ends like one is listed:
  * should it be none, or one of a kind that is not read, decoding it says so. */
@@ -135,22 +135,16 @@ static hem_status open_level(folder_source *s, level as, hem_error *err) {
 /* ---- what a name means ---- */
 
 static bool says_domain(const char *name, uint8_t *domain) {
-  for (size_t i = 0; i < HEM__DOMAINS; i++)
-    if (!strcmp(name, hem__domain_names[i])) {
-      *domain = (uint8_t)i;
-      return true;
-    }
-  return false;
+  return hem__name_find(name, hem__domain_names, HEM__DOMAINS, domain);
 }
 
+/* "none" is a split where it is asked for, and a category here. */
 static bool says_split(const char *name, uint8_t *split) {
-  for (size_t i = HEM__TRAIN; i < HEM__SPLITS; i++)
-    if (!strcmp(name, hem__split_names[i])) {
-      *split = (uint8_t)i;
-      return true;
-    }
-  *split = !strcmp(name, "val") ? HEM__VALIDATION : *split;
-  return !strcmp(name, "val");
+  uint8_t found;
+  if (!strcmp(name, "val")) name = hem__split_names[HEM__VALIDATION];
+  if (!hem__name_find(name, hem__split_names, HEM__SPLITS, &found) || found == HEM__NO_SPLIT) return false;
+  *split = found;
+  return true;
 }
 
 /* What the folder `name` inside `parent` holds. */

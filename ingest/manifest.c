@@ -121,15 +121,6 @@ static bool parse_box(const char *text, hem__box *out) {
   return values[2] > 0 && values[3] > 0;
 }
 
-static bool parse_name(const char *text, const char *const *names, size_t count, uint8_t *out) {
-  for (size_t i = 0; i < count; i++)
-    if (!strcmp(text, names[i])) {
-      *out = (uint8_t)i;
-      return true;
-    }
-  return false;
-}
-
 /* Fills the photo from the row's fields; returns what is wrong with it, or NULL. */
 static const char *parse_row(manifest_source *s, hem__photo *photo, char *text, size_t size) {
   const char **f = s->field_at;
@@ -147,9 +138,9 @@ static const char *parse_row(manifest_source *s, hem__photo *photo, char *text, 
   if (!*f[PATH] && !s->vectors) return "the path is empty";
   if (strlen(f[PATH]) + (*f[PATH] == '/' ? 0 : strlen(s->folder) + 1) > HEM__TEXT_MAX)
     return "the path is longer than 4,096 bytes";
-  if (*f[DOMAIN] && !parse_name(f[DOMAIN], hem__domain_names, HEM__DOMAINS, &photo->domain))
+  if (*f[DOMAIN] && !hem__name_find(f[DOMAIN], hem__domain_names, HEM__DOMAINS, &photo->domain))
     return "the domain is neither shop nor consumer";
-  if (*f[SPLIT] && !parse_name(f[SPLIT], hem__split_names, HEM__SPLITS, &photo->split))
+  if (*f[SPLIT] && !hem__name_find(f[SPLIT], hem__split_names, HEM__SPLITS, &photo->split))
     return "the split is none of none, train, validation, test";
   if (*f[BOX] && !parse_box(f[BOX], &photo->box))
     return "the box is not x,y,width,height, in pixels or as parts of the photo (0.1,0.2,0.5,0.5)";

@@ -10,8 +10,7 @@ hem_status hem__look_at(const char *path, hem__photo *photo, hem_error *err) {
   struct stat st;
   if (stat(path, &st) != 0) return hem__fail_errno(err, "cannot open %s", path);
   photo->bytes = (uint64_t)st.st_size;
-  /* Without a sign, so that a time stamp beyond the year 2262 wraps: it only has to differ. */
-  photo->mtime_ns = (int64_t)((uint64_t)st.st_mtim.tv_sec * 1000000000 + (uint64_t)st.st_mtim.tv_nsec);
+  photo->mtime_ns = hem__file_mtime_ns(&st);
   return HEM_OK;
 }
 
@@ -38,24 +37,17 @@ static hem_status decode(const uint8_t *bytes, size_t size, const hem__listed *l
 }
 
 hem_status hem__photo_bytes(const char *path, uint8_t **bytes, size_t *size, hem_error *err) {
-  uint64_t there = 0;
-  uint8_t *read = NULL;
-  int fd = -1;
+  uint64_t there;
+  int fd;
   hem_status status = hem__file_open(path, &fd, &there, err);
   if (status) return status;
-  if (there > HEM__PHOTO_BYTES_MAX)
-    status = hem__fail(err, HEM_EINVAL, "%s has %llu bytes: that is no photo, or scale it down", path,
-                       (unsigned long long)there);
-  if (!status) status = hem__alloc((size_t)there, 1, path, &read, err);
-  if (!status) status = hem__file_read_at(fd, read, (size_t)there, 0, path, err);
+  status = there <= HEM__PHOTO_BYTES_MAX
+               ? hem__file_read_all(fd, there, path, bytes, err)
+               : hem__fail(err, HEM_EINVAL, "%s has %llu bytes: that is no photo, or scale it down", path,
+                           (unsigned long long)there);
   close(fd);
-  if (status) {
-    free(read);
-    return status;
-  }
-  *bytes = read;
-  *size = (size_t)there;
-  return HEM_OK;
+  if (!status) *size = there;
+  return status;
 }
 
 hem_status hem__photo_file_read(const hem__source *source, const hem__listed *listed, const hem__digest *unless,

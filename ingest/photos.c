@@ -7,6 +7,15 @@ const char *const hem__domain_names[HEM__DOMAINS] = {"shop", "consumer"};
 const char *const hem__split_names[HEM__SPLITS] = {"none", "train", "validation", "test"};
 const char *const hem__box_unit_names[HEM__BOX_UNITS] = {"pixels", "millionths"};
 
+bool hem__name_find(const char *text, const char *const *names, size_t count, uint8_t *out) {
+  for (size_t i = 0; i < count; i++)
+    if (!strcmp(text, names[i])) {
+      *out = (uint8_t)i;
+      return true;
+    }
+  return false;
+}
+
 static hem_status check_text(const char *column, const char *text, bool may_be_empty, hem_error *err) {
   size_t length = strlen(text);
   if (length == 0 && !may_be_empty) return hem__fail(err, HEM_EINVAL, "%s is empty", column);

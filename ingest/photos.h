@@ -17,6 +17,9 @@ extern const char *const hem__domain_names[HEM__DOMAINS];     /* "shop", "consum
 extern const char *const hem__split_names[HEM__SPLITS];       /* "none", "train", "validation", "test" */
 extern const char *const hem__box_unit_names[HEM__BOX_UNITS]; /* "pixels", "millionths" */
 
+/* Which of `count` names `text` is; false: none of them. */
+bool hem__name_find(const char *text, const char *const *names, size_t count, uint8_t *out);
+
 typedef struct hem__photo {
   const char *item_id;  /* the product it shows */
   const char *category; /* what it is searched within */
