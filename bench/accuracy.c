@@ -5,13 +5,13 @@
  * each block's sums are computed once, dots by BLAS, and serve both the feature alone and the concatenation. */
 #include "bench/accuracy.h"
 
-#include <cblas.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/threads.h"
-#include "index/distance.h"
+#include "metric/blas.h"
+#include "metric/distance.h"
 
 const size_t hem__cuts[HEM__CUTS] = {1, 5, 10, 20, 50};
 
@@ -257,8 +257,7 @@ static void score_block(const ranking *r, scratch *s, size_t first_query, size_t
   for (size_t first = 0; first < r->c->gallery.count; first += GALLERY_STEP) {
     size_t count = hem__min(GALLERY_STEP, r->c->gallery.count - first);
     copy_block(m, r->c->gallery.rows + first, count, block, s->gallery_block);
-    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, (int)queries, (int)count, (int)dim, 1, s->query_block,
-                (int)dim, s->gallery_block, (int)dim, 0, s->dots, GALLERY_STEP);
+    hem__gemm(false, true, queries, count, dim, 1, s->query_block, s->gallery_block, 0, s->dots, GALLERY_STEP);
     for (size_t q = 0; q < queries; q++)
       hem__keys(HEM_L1, s->query_block + q * dim, s->gallery_block, count, dim, s->sums + q * GALLERY_STEP);
     add_sums(r, s, b, b, first, queries, count);

@@ -10,14 +10,14 @@
  * What is usual depends on the category (some lie in each other) and on the domain (customers' photos are farther from
  * everything), so both are judged within their category and domain by how many robust standard deviations (1.4826 times
  * the median absolute deviation; Rousseeuw and Croux 1993) they lie above the median. */
-#include <cblas.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "bench/doctor.h"
-#include "index/distance.h"
+#include "metric/blas.h"
+#include "metric/distance.h"
 
 enum {
   NEAREST = 5,
@@ -137,8 +137,8 @@ static void compare_with(const outliers *o, const scratch *s, const category *c,
   for (size_t from = 0; from < c->count; from += REFERENCES) {
     size_t now = hem__min(REFERENCES, c->count - from);
     const uint32_t *rows = o->references + c->first + from;
-    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, (int)count, (int)now, (int)dim, 1, s->queries, (int)dim,
-                o->reference_vectors + (c->first + from) * dim, (int)dim, 0, s->dots, REFERENCES);
+    hem__gemm(false, true, count, now, dim, 1, s->queries, o->reference_vectors + (c->first + from) * dim, 0, s->dots,
+              REFERENCES);
     for (size_t q = 0; q < count; q++)
       for (size_t r = 0; r < now; r++) {
         size_t row = first + q;

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "bench/doctor.h"
-#include "index/distance.h"
+#include "metric/distance.h"
 
 enum { ROWS = 1024, STEPS = 64 }; /* rows looked at by one thread in one go; such steps between reports */
 

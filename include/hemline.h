@@ -134,6 +134,64 @@ typedef struct hem_delete_result {
  * Errors: those of hem_ingest. */
 HEM_API hem_status hem_delete(const hem_delete_options *options, hem_delete_result *result, hem_error *err);
 
+/* ---- train: pairs of photos -> the Siamese metric ---- */
+
+typedef struct hem_epoch {
+  size_t seed, epoch; /* from 1 */
+  double loss;        /* mean over the training pairs */
+  double accuracy;    /* top-20 on validation, 0..1; epoch 0: before training */
+  double seconds;
+} hem_epoch;
+
+typedef struct hem_train_options {
+  size_t size;         /* sizeof(hem_train_options) */
+  const char *catalog; /* sealed catalogue with consumer and shop photos of the same items */
+  const char *metric;  /* the file to write */
+  const char *space;   /* embedding space; NULL: the only one */
+  const char *form;    /* "head": |a-b| -> Dense(hidden, relu) -> Dense(1, sigmoid); "l1": weighted L1; NULL: head */
+  size_t hidden;       /* H; 0: 128 */
+  size_t tower;        /* values of a shared Dense layer, L2-normalised, before |a-b|; 0: none */
+  bool raw;            /* embeddings as they are; false: divided by their norm */
+  bool free_sign;      /* output weights of any sign, as in the reference work; false: none above zero, so that the head
+                          is concave and an exact search can prune */
+  bool random_start;   /* Glorot's start, as in the reference work; false: the head starts as a plain distance */
+  const char *loss;    /* "bce" or "triplet" (batch-hard); NULL: bce */
+  const char *negatives;        /* "hard", "category", "random", or "first" (the reference work's); NULL: hard */
+  const char *optimiser;        /* "adam" or "rmsprop"; NULL: adam */
+  size_t epochs;                /* at most; 0: 30 */
+  size_t batch;                 /* pairs; 0: 256 */
+  size_t patience;              /* epochs without a better validation accuracy before it stops; 0: 6 */
+  size_t negatives_each;        /* for every positive pair; 0: 8 */
+  double learning_rate;         /* 0: 0.001 */
+  double weight_decay, dropout; /* 0: none */
+  size_t seeds;                 /* trained so many times; the best on validation stays; 0: 1 */
+  uint64_t seed;                /* the same seed, catalogue, options and threads give the same bytes */
+  size_t folds, fold;  /* where the catalogue marks no train split: items fall by the hash of their id into `folds` (0:
+                          5)  parts; part `fold` stays unseen, the next one validates */
+  double false_accept; /* the share of queries without a match that may still be given one; 0: 0.05 */
+  size_t threads;      /* 0: one for each core */
+  const char *checkpoint; /* state after every epoch, to go on from; removed at the end; NULL: none */
+  hem_progress progress;
+  void (*on_epoch)(void *context, const hem_epoch *epoch); /* NULL: not wanted. `context` is that of `progress` */
+} hem_train_options;
+
+typedef struct hem_train_result {
+  bool better; /* than L2, L1 and cosine over the same vectors, on validation: what hem_index asks for */
+  uint64_t train_items, train_pairs, validation_queries, validation_gallery;
+  double accuracy;                  /* top-20 on validation, 0..1 */
+  double l2, l1, cosine;            /* those of the plain distances */
+  double gain, gain_low, gain_high; /* over the best of them, and its 95% interval, by item */
+} hem_train_result;
+
+/* Trains, calibrates and judges a metric, and writes it, whether it is better or not. Evaluate it on items that it
+ * never saw: the file lists those it did. Errors: those of hem_ingest; ENOTFOUND (no pairs to train on or to validate
+ * with), EMISMATCH (a checkpoint of another run).
+ */
+HEM_API hem_status hem_train(const hem_train_options *options, hem_train_result *result, hem_error *err);
+
+/* Writes a metric as an ONNX model: inputs "a" and "b" [N, D], outputs "score" and "probability" [N]. */
+HEM_API hem_status hem_export_onnx(const char *metric, const char *onnx, hem_error *err);
+
 /* ---- index: catalogue -> generation of per-category indices ---- */
 
 typedef enum hem_distance {
@@ -163,12 +221,18 @@ typedef struct hem_index_options {
   size_t threads;           /* categories built at once; 0: one for each core */
   uint32_t keep;            /* older generations kept, for those who are just opening one; 0 = 2 */
   hem_progress progress;
+  const char *metric; /* a file of hem_train: candidates are searched by the distance nearest to it and reranked by it;
+                         `distance` is then the metric's own. NULL: no rerank */
+  bool force;         /* take a metric that validation did not show to be better than the plain distances */
+  uint32_t rerank;    /* candidates a category that are scored; 0: the fewest that keep 0.99 of the exhaustive top 20 */
+  const char *precision; /* of the vectors that are scored: "u8" or "f16"; NULL: u8, f16 where u8 loses too much */
 } hem_index_options;
 
 /* Builds an index for each category over the catalogue's shop photos and publishes it as the store's new
  * current generation. Readers of the old generation are not disturbed. The same catalogue and options give
  * the same bytes. A killed build leaves the store as it was; its left-overs are swept by the next one.
- * Errors: those of hem_ingest, and EUNSUPPORTED (this kind with this distance). */
+ * Errors: those of hem_ingest, EUNSUPPORTED (this kind with this distance; a metric that is not better, and no
+ * `force`), and EMISMATCH (a metric of another space). */
 HEM_API hem_status hem_index(const hem_index_options *options, hem_error *err);
 
 /* ---- query: engine and searchers ---- */
@@ -189,6 +253,13 @@ HEM_API hem_status hem_engine_open(const char *store, const hem_engine_options *
                                    hem_error *err);
 HEM_API void hem_engine_close(hem_engine *engine);
 
+/* How much of the exhaustive answer the default answer holds, measured when the generation was built. */
+typedef struct hem_certificate {
+  double overlap, low, high; /* share of the k best items by scoring every photo; Clopper and Pearson's 95% interval */
+  uint64_t queries;          /* sampled; 0: there is no certificate (a store without a metric) */
+  uint32_t k;                /* 20, or the items there are */
+} hem_certificate;
+
 typedef struct hem_engine_info {
   const char *generation; /* name, such as "000003" */
   const char *space;      /* embedding space the store was built from */
@@ -199,6 +270,11 @@ typedef struct hem_engine_info {
   hem_distance distance;
   uint64_t photos, items; /* in the gallery */
   size_t category_count;
+  bool metric;                 /* answers are reranked by a Siamese metric */
+  const char *metric_about;    /* what it is and how it was trained, or "" */
+  const char *kernel;          /* that scores here: "avx2", ..., or "" */
+  double false_accept;         /* rate that "no match" is set for */
+  hem_certificate certificate; /* all categories searched together */
 } hem_engine_info;
 
 /* All strings live as long as the engine. */
@@ -215,10 +291,13 @@ typedef struct hem_search_options {
   size_t k;                      /* items wanted; 0: 20 */
   const char *const *categories; /* search these; NULL: every category that is loaded, merged */
   size_t category_count;
-  bool exact;     /* scan every photo instead of asking the index */
+  bool exact;     /* as if every photo were scanned, and scored, instead of asking the index */
   bool photos;    /* rank photos; false: rank items by their nearest photo */
   bool leave_out; /* do not return the photo of catalogue row `leave_out_row` */
   uint64_t leave_out_row;
+  bool plain;             /* do not rerank: by the candidates' distance */
+  uint32_t rerank;        /* candidates a category to score; 0: what the store was built for */
+  double min_probability; /* hits below it are left out; 0: none are */
 } hem_search_options;
 
 typedef struct hem_hit {
@@ -227,21 +306,28 @@ typedef struct hem_hit {
   const char *path;  /* the photo, as the source named it */
   const char *label; /* finer class, or "" */
   uint64_t row;      /* the photo's row in the catalogue as it was when it was indexed: rows move when it changes */
-  float distance;    /* smaller is nearer, for every hem_distance */
+  float distance; /* smaller is nearer, for every hem_distance; under a metric, the distance candidates were found by */
+  float score;    /* the metric's: the larger, the more alike; NaN without one */
+  float probability; /* that it shows the query's item, 0..1; NaN without a metric */
+  uint32_t place;    /* from 1: where it stood by distance among the candidates of this answer */
 } hem_hit;
 
 typedef enum hem_shortfall {
-  HEM_COMPLETE = 0,     /* k hits were found */
-  HEM_SMALL_GALLERY = 1 /* the categories searched hold fewer than k items: these are all of them */
+  HEM_COMPLETE = 0,      /* k hits were found */
+  HEM_SMALL_GALLERY = 1, /* the categories searched hold fewer than k items: these are all of them */
+  HEM_IMPROBABLE = 2     /* the others are below min_probability */
 } hem_shortfall;
 
 typedef struct hem_answer {
-  const hem_hit *hits;  /* nearest first; ties by item id, then row. Lives until the searcher's next call */
+  const hem_hit *hits;  /* best first; ties by item id, then row. Lives until the searcher's next call */
   size_t found, wanted; /* found < wanted only for the reason in `shortfall` */
   hem_shortfall shortfall;
   size_t categories; /* searched */
   size_t fallbacks;  /* categories where the index returned too few and an exact scan answered */
   uint64_t gallery;  /* photos in the categories searched */
+  uint64_t scored;   /* evaluations of the metric */
+  bool no_match;     /* the best hit's probability is below the threshold of its category */
+  double threshold;  /* that one; 0 without a metric */
 } hem_answer;
 
 /* The nearest items to `vector` (`dim` floats of the engine's space, not normalised by the caller).

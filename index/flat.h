@@ -3,7 +3,7 @@
 #ifndef HEM_INDEX_FLAT_H
 #define HEM_INDEX_FLAT_H
 
-#include "index/distance.h"
+#include "metric/distance.h"
 
 /* A row and how near it is. Order everywhere: smaller key first, then smaller row. */
 typedef struct hem__near {

@@ -14,7 +14,7 @@
 #define HEM_INDEX_GENERATION_H
 
 #include "base/file.h"
-#include "index/distance.h"
+#include "metric/distance.h"
 #include "ingest/catalog.h"
 
 /* ---- what a manifest says ---- */

@@ -54,9 +54,10 @@ only() {
     echo "$user" | grep -qE "^($who)\$" || complain "$user includes $header: only $who may"
   done
 }
-only 'hdf5|H5' 'ingest/catalog[a-z0-9_]*\.(c|h)|ingest/vectors_hdf5\.c'
+only 'hdf5|H5' 'ingest/catalog[a-z0-9_]*\.(c|h)|ingest/vectors_hdf5\.c|metric/metric_file\.c'
 only 'faiss/' 'index/faiss_index\.c|bench/peer_faiss\.c'
 only 'vips/' 'ingest/image_vips\.c'
+only '(cblas|openblas)' 'metric/blas\.c|bench/[a-z]*_main\.c'
 only '(jpeglib|jerror)' 'ingest/image_jpeg\.c'
 only '(libheif|dav1d)/' 'ingest/image_av1\.c'
 only 'onnxruntime_c_api' 'ingest/onnx_runtime\.c'

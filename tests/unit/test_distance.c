@@ -3,7 +3,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "index/distance.h"
+#include "metric/distance.h"
 #include "test.h"
 
 enum { DIM_MAX = 2048, ROWS = 5 };

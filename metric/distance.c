@@ -1,7 +1,7 @@
 /* One body for every processor: 32 running sums, a layout that compilers turn into whole vector registers
  * without being allowed to reorder a sum. It is compiled for the baseline (SSE2, NEON) and, on x86-64, again
  * for AVX2 with FMA; the processor chooses when the library is loaded. */
-#include "index/distance.h"
+#include "metric/distance.h"
 
 #include <math.h>
 #include <string.h>

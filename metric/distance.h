@@ -4,8 +4,8 @@
  *   l1      sum of |a-b|
  *   ip      -(a . b)
  *   cosine  -(a . b), of vectors normalised beforehand (hem__normalise) */
-#ifndef HEM_INDEX_DISTANCE_H
-#define HEM_INDEX_DISTANCE_H
+#ifndef HEM_METRIC_DISTANCE_H
+#define HEM_METRIC_DISTANCE_H
 
 #include "base/memory.h"
 
