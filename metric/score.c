@@ -6,6 +6,9 @@
  * come. In the last block a tile ends in relu and w2 and leaves nothing but HEM__LANES sums a candidate. */
 #include <stdlib.h>
 #include <string.h>
+#if defined(__aarch64__)
+#include <sys/auxv.h>
+#endif
 
 #include "base/status.h"
 #include "metric/score_kernel.h"
@@ -33,34 +36,32 @@ struct hem__scorer {
 
 /* ---- the choice ---- */
 
-static size_t kernels_here(const hem__score_kernel *out[HEM__KERNELS]) {
-  static const hem__score_kernel *const all[] = {
-    &hem__score_scalar,
-#if defined(__x86_64__)
-    &hem__score_avx2,
-    &hem__score_avx512,
-    &hem__score_vnni,
-#elif defined(__aarch64__)
-    &hem__score_neon,
-    &hem__score_dotprod,
-#endif
-  };
+size_t hem__score_kernels_here(const hem__score_kernel *out[HEM__KERNELS]) {
   size_t count = 0;
-  for (size_t i = 0; i < sizeof all / sizeof *all; i++)
-    if (all[i]->present()) out[count++] = all[i];
+  out[count++] = &hem__score_scalar;
+#if defined(__x86_64__)
+  bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+  bool avx512 = avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw");
+  if (avx2 && __builtin_cpu_supports("f16c")) out[count++] = &hem__score_avx2;
+  if (avx512) out[count++] = &hem__score_avx512;
+  if (avx512 && __builtin_cpu_supports("avx512vnni")) out[count++] = &hem__score_vnni;
+#elif defined(__aarch64__)
+  out[count++] = &hem__score_neon;
+  if (getauxval(AT_HWCAP) & HWCAP_ASIMDDP) out[count++] = &hem__score_dotprod;
+#endif
   return count;
 }
 
 size_t hem__score_kernels(const char *names[HEM__KERNELS]) {
   const hem__score_kernel *here[HEM__KERNELS];
-  size_t count = kernels_here(here);
+  size_t count = hem__score_kernels_here(here);
   for (size_t i = 0; i < count; i++) names[i] = here[i]->name;
   return count;
 }
 
 static hem_status choose(const char *name, const hem__score_kernel **out, hem_error *err) {
   const hem__score_kernel *here[HEM__KERNELS];
-  size_t count = kernels_here(here);
+  size_t count = hem__score_kernels_here(here);
   const char *from = "";
   if (!name) {
     name = getenv("HEMLINE_KERNEL");

@@ -11,10 +11,6 @@
 
 enum { ROWS = 6, HIDDEN = 16 };
 
-static bool present(void) {
-  return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
-}
-
 /* relu(value + b1) * w2 into the row's lanes. */
 HEM__INLINE void apply(const hem__tile *t, size_t half, __m256 value, float *lanes) {
   value = _mm256_max_ps(_mm256_add_ps(value, _mm256_loadu_ps(t->b1 + half)), _mm256_setzero_ps());
@@ -159,7 +155,6 @@ static void dot(const float *x, const float *w, size_t count, float lanes[HEM__D
 /* A block of a panel takes 16 KiB, half of the first cache. */
 const hem__score_kernel hem__score_avx2 = {
     .name = "avx2",
-    .present = present,
     .real = {.group = 1, .x_bytes = 4, .w_bytes = 4, .block = 256, .rows = ROWS, .hidden = HIDDEN, .tile = tile_real},
     .whole = {.group = 2, .x_bytes = 2, .w_bytes = 2, .block = 512, .rows = ROWS, .hidden = HIDDEN, .tile = tile_whole},
     .floats = floats,

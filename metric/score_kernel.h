@@ -49,7 +49,6 @@ typedef void hem__difference(const void *a, const void *b, size_t count, void *o
 
 typedef struct hem__score_kernel {
   const char *name;
-  bool (*present)(void); /* has this processor what it takes? */
   hem__score_math real, whole;
   hem__difference *floats, *halves, *bytes; /* into `real`, `real` and `whole` values */
   hem__difference *bytes_to_floats;
@@ -68,6 +67,8 @@ void hem__neon_tile(const hem__tile *tile, size_t rows);
 hem__difference hem__neon_floats, hem__neon_halves, hem__neon_bytes_to_floats;
 void hem__neon_dot(const float *x, const float *w, size_t count, float lanes[HEM__DOT_LANES]);
 
+/* The kernels that hem__score_kernels lists. */
+size_t hem__score_kernels_here(const hem__score_kernel *out[HEM__KERNELS]);
 /* hem__scorer_new with a kernel that need not be among hem__score_kernels. */
 hem_status hem__scorer_with(const hem__metric *metric, hem__precision precision, const hem__quantiser *quantiser,
                             const hem__score_kernel *kernel, hem__scorer **out, hem_error *err);

@@ -28,21 +28,11 @@ static float *noise(size_t count, uint64_t seed) {
 }
 
 START_TEST(every_kernel_of_this_processor_is_right) {
-  static const hem__score_kernel *const all[] = {
-    &hem__score_scalar,
-#if defined(__x86_64__)
-    &hem__score_avx2,
-    &hem__score_avx512,
-    &hem__score_vnni,
-#elif defined(__aarch64__)
-    &hem__score_neon,
-    &hem__score_dotprod,
-#endif
-  };
-  for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+  const hem__score_kernel *here[HEM__KERNELS];
+  size_t count = hem__score_kernels_here(here);
+  for (size_t i = 0; i < count; i++) {
     char why[512];
-    if (!all[i]->present()) continue;
-    ck_assert_msg(hem__kernel_is_right(all[i], CASES, why, sizeof why), "%s", why);
+    ck_assert_msg(hem__kernel_is_right(here[i], CASES, why, sizeof why), "%s", why);
   }
 }
 END_TEST
