@@ -7,11 +7,14 @@
 #include <time.h>
 
 #include "base/threads.h"
+#include "metric/calibrate.h"
 #include "metric/checkpoint.h"
 #include "metric/inputs.h"
+#include "metric/judge.h"
 #include "metric/mine.h"
 #include "metric/optimiser.h"
 #include "metric/start.h"
+#include "metric/surrogate.h"
 #include "metric/watch.h"
 
 enum { HIDDEN = 128, EPOCHS = 30, BATCH = 256, PATIENCE = 6, EACH = 8, MINED = 262144, REPORT_EACH = 32 };
@@ -487,6 +490,21 @@ static hem_status make_metric(run *r, hem__metric **out, hem_error *err) {
   return HEM_OK;
 }
 
+/* What validation says of the metric that stayed. */
+static hem_status examine(const run *r, hem__metric *m, hem_error *err) {
+  const hem__pairs *p = &r->pairs;
+  hem__validation v = {.queries = p->row + p->queries[HEM__CHECK].first,
+                       .query_count = p->queries[HEM__CHECK].count,
+                       .gallery = p->row + p->shops[HEM__CHECK].first,
+                       .gallery_count = p->shops[HEM__CHECK].count,
+                       .threads = r->plan.threads,
+                       .seed = r->options->seed};
+  hem_status status = hem__progress_report(&r->options->progress, "judging", 0, v.query_count, "queries", err);
+  if (!status) status = hem__surrogate_fit(m, r->catalog, r->space, &v, err);
+  if (!status) status = hem__calibrate(m, r->catalog, r->space, &v, err);
+  return status ? status : hem__judge(m, r->catalog, r->space, &v, &m->verdict, err);
+}
+
 hem_status hem__train(hem__catalog *catalog, const hem_train_options *options, bool ignore_marks, hem__training *out,
                       hem_error *err) {
   run r = {.options = options, .catalog = catalog};
@@ -498,7 +516,10 @@ hem_status hem__train(hem__catalog *catalog, const hem_train_options *options, b
   if (!status) status = run_seeds(&r, err);
   if (!status) status = make_metric(&r, &metric, err);
   hem__omp_release(held);
-  if (!status) {
+  if (!status) status = examine(&r, metric, err);
+  if (status) {
+    hem__metric_free(metric);
+  } else {
     *out = (hem__training){.metric = metric,
                            .epochs = r.history,
                            .epoch_count = r.at.epoch_count,
