@@ -104,6 +104,10 @@ hem_status hem__publication_open(const char *store, hem__publication *out, hem_e
 /* Starts a file of it, to be finished with hem__aside_publish. */
 hem_status hem__publication_file(const hem__publication *publication, const char *name, hem__aside **out,
                                  hem_error *err);
+/* Publishes a file of it under its name, and says so in *out. */
+hem_status hem__publication_finish_file(hem__aside *file, const char *name, hem__generation_file *out, hem_error *err);
+/* Takes a finished file out of it again. */
+hem_status hem__publication_remove(const hem__publication *publication, hem__generation_file *file, hem_error *err);
 /* Writes the manifest, publishes, and removes generations older than the `keep` before it. */
 hem_status hem__publication_finish(hem__publication *publication, const hem__manifest *manifest, size_t keep,
                                    hem_error *err);

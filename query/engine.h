@@ -3,6 +3,7 @@
 #define HEM_QUERY_ENGINE_H
 
 #include "index/generation.h"
+#include "query/bounds.h"
 #include "query/items.h"
 #include "query/learned.h"
 
@@ -27,18 +28,6 @@ hem_status hem__engine_open(hem__generation *take, const hem_engine_options *opt
 /* Errors: ENOTFOUND, which lists those there are. */
 hem_status hem__engine_find(const hem_engine *engine, const char *name, size_t *number, hem_error *err);
 
-/* What the exact search keeps for each thread (exact.h). Zeroed is empty. */
-typedef struct hem__exact_scratch {
-  struct hem__bounded *heap; /* photos that are not scored yet, the highest bound on top */
-  float *bounds, *best, *rest;
-  uint32_t *items;
-  size_t heap_capacity, bounds_capacity, best_capacity, rest_capacity, items_capacity;
-  float *slope; /* [width] */
-  double *slopes;
-  float *near, *most; /* [width] */
-  bool ready;
-} hem__exact_scratch;
-
 struct hem_searcher {
   const hem_engine *engine;
   float *query; /* what candidates are found by: normalised for cosine; of a metric, the scaled point */
@@ -51,27 +40,34 @@ struct hem_searcher {
   size_t chosen_count;
   hem__learned_query asked;
   hem__learned_scratch learned;
-  hem__exact_scratch exact;
+  hem__bounds bounds;
 };
 
 /* One query under way. */
 typedef struct hem__search {
   hem_searcher *s;
   hem_search_options o;
+  bool learned; /* answers are scored by the metric */
   size_t k;
-  size_t fetch;  /* photos asked of each category in this round */
-  float horizon; /* photos nearer than this have all been seen; as near, perhaps not all */
-  bool all;      /* every photo of every category has been seen: there is no horizon */
+  size_t fetch;   /* photos asked of each category in this round; learned: what the store says, twice ... */
+  size_t doubled; /* ... so many times */
+  hem__choice choice;
+  bool all; /* every photo of every category has been seen: there is no horizon */
   size_t fallbacks;
-  uint64_t scored;
-  hem__ranked best; /* of all that were scored, whatever its probability; photo UINT32_MAX: there is none */
+  size_t met;       /* learned: items (or photos) that were scored */
+  uint64_t scored;  /* photos, as often as they were */
+  hem__ranked best; /* learned: the best of all, whatever its probability; its score is NaN where there is none */
 } hem__search;
 
 static inline const hem__category *hem__chosen(const hem_searcher *s, size_t i) {
   return &s->engine->categories[s->chosen[i]].shared;
 }
 
-/* Makes room for `fetch` candidates of each chosen category, and empties the ranking. */
-hem_status hem__search_reserve(hem__search *search, const size_t *fetch, hem_error *err);
+/* Photos asked of a category in this round. */
+size_t hem__search_fetch(const hem__search *search, const hem__category *category);
+/* Makes room for the candidates of each chosen category, and empties the ranking. */
+hem_status hem__search_reserve(hem__search *search, hem_error *err);
+/* The chosen photos of the ranking, as hits. Returns how many there are. */
+size_t hem__search_hits(hem__search *search);
 
 #endif
