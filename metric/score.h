@@ -5,10 +5,14 @@
  * while the sums are in registers. Three forms of the candidates' points:
  *
  *   HEM__U8   bytes (quantise.h). The step of each dimension is folded into W1, and each row of W1 becomes signed bytes
- * with a scale of its own. Sums are whole numbers: every kernel gives the same ones, to the bit. HEM__F16  half floats,
- * computed in float32. HEM__F32  float32.
+ *             with a scale of its own. Sums are whole numbers, what follows them has one order: every kernel gives the
+ *             same scores, to the bit.
+ *   HEM__F16  half floats, computed in float32.
+ *   HEM__F32  float32.
  *
- * Floating sums: kernels differ by rounding only, below (width + 8) * 2^-23 of the sum of the terms' sizes. */
+ * Floating sums of a head: kernels differ by rounding only, below (width + H + 8) * 2^-23 of the sum of the terms'
+ * sizes. A weighted L1 keeps its weights in float32 and has one order of additions for all precisions: the same bits.
+ */
 #ifndef HEM_METRIC_SCORE_H
 #define HEM_METRIC_SCORE_H
 

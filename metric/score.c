@@ -1,0 +1,380 @@
+/* Scoring: which kernel, the weights in its layout, and the loops around its tiles (score_kernel.h).
+ *
+ * Blocking after Goto and van de Geijn 2008. For each block of the width: |a - b| of up to CHUNK candidates is packed
+ * (it stays in the second cache); then for each panel of hidden units: the panel's block (16 to 24 KiB: first cache)
+ * meets all candidates, a tile at a time. Sums wait in `sums` for the next block, laid out in the order in which tiles
+ * come. In the last block a tile ends in relu and w2 and leaves nothing but HEM__LANES sums a candidate. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/status.h"
+#include "metric/score_kernel.h"
+
+enum {
+  CHUNK = 240,     /* candidates packed together: of whole tiles for every kernel */
+  ALIGN = 64,      /* bytes: a cache line */
+  L1_STEP = 256,   /* dimensions of a weighted L1 at once; a multiple of HEM__DOT_LANES */
+  AHEAD = 4,       /* rows that are asked for before they are needed */
+  AHEAD_LINES = 32 /* of each, at most: the processor goes on by itself */
+};
+_Static_assert(L1_STEP % HEM__DOT_LANES == 0, "lanes would not meet their dimensions");
+
+struct hem__scorer {
+  const hem__score_kernel *kernel;
+  const hem__score_math *math; /* the kernel's, for this precision */
+  hem__precision precision;
+  hem__form form;
+  size_t width, panels;
+  char *weights;          /* by block, panel: [steps][hidden][group]; of weighted L1 float[width] */
+  float *scale, *b1, *w2; /* [panels * hidden], zero behind the metric's */
+  int32_t *start;
+  float b2;
+};
+
+/* ---- the choice ---- */
+
+static size_t kernels_here(const hem__score_kernel *out[HEM__KERNELS]) {
+  static const hem__score_kernel *const all[] = {
+    &hem__score_scalar,
+#if defined(__x86_64__)
+    &hem__score_avx2,
+    &hem__score_avx512,
+    &hem__score_vnni,
+#elif defined(__aarch64__)
+    &hem__score_neon,
+    &hem__score_dotprod,
+#endif
+  };
+  size_t count = 0;
+  for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+    if (all[i]->present()) out[count++] = all[i];
+  return count;
+}
+
+size_t hem__score_kernels(const char *names[HEM__KERNELS]) {
+  const hem__score_kernel *here[HEM__KERNELS];
+  size_t count = kernels_here(here);
+  for (size_t i = 0; i < count; i++) names[i] = here[i]->name;
+  return count;
+}
+
+static hem_status choose(const char *name, const hem__score_kernel **out, hem_error *err) {
+  const hem__score_kernel *here[HEM__KERNELS];
+  size_t count = kernels_here(here);
+  const char *from = "";
+  if (!name) {
+    name = getenv("HEMLINE_KERNEL");
+    from = " (HEMLINE_KERNEL)";
+  }
+  for (size_t i = count; i-- > 0;) {
+    if (name && *name && strcmp(name, here[i]->name) != 0) continue;
+    *out = here[i];
+    return HEM_OK;
+  }
+  char list[128] = "";
+  for (size_t i = 0; i < count; i++) {
+    if (i) strcat(list, ", ");
+    strcat(list, here[i]->name);
+  }
+  return hem__fail(err, HEM_EUNSUPPORTED, "no scoring kernel '%s'%s on this processor: it has %s", name, from, list);
+}
+
+/* ---- weights ---- */
+
+static size_t round_up(size_t value, size_t to) { return (value + to - 1) / to * to; }
+static size_t block_length(const hem__scorer *s, size_t at) { return hem__min(s->math->block, s->width - at); }
+
+/* Where the block of `panel` that begins at dimension `at` lies: blocks before it are full. */
+static char *panel_at(const hem__scorer *s, size_t at, size_t panel) {
+  size_t hidden = s->math->hidden, length = round_up(block_length(s, at), s->math->group);
+  return s->weights + (at * s->panels * hidden + panel * hidden * length) * s->math->w_bytes;
+}
+
+/* Row h of W1: `values` as the kernel's weights, floats or whole numbers. */
+static void place_row(hem__scorer *s, size_t h, const void *values) {
+  const hem__score_math *m = s->math;
+  size_t lane = h % m->hidden;
+  for (size_t at = 0; at < s->width; at += m->block) {
+    char *panel = panel_at(s, at, h / m->hidden);
+    size_t length = block_length(s, at);
+    for (size_t d = 0; d < length; d++) {
+      size_t to = (d / m->group * m->hidden + lane) * m->group + d % m->group;
+      memcpy(panel + to * m->w_bytes, (const char *)values + (at + d) * m->w_bytes, m->w_bytes);
+    }
+  }
+}
+
+/* Signed bytes with a scale: the largest becomes 127. Returns their sum. */
+static int32_t bytes_of(const float *row, const float *step, size_t width, int8_t *out, float *scale) {
+  double largest = 0;
+  int32_t sum = 0;
+  for (size_t d = 0; d < width; d++) {
+    double size = (double)row[d] * (double)step[d];
+    largest = size > largest ? size : -size > largest ? -size : largest;
+  }
+  *scale = (float)(largest / HEM__SIGNED_MAX);
+  for (size_t d = 0; d < width; d++) {
+    double value = *scale > 0 ? (double)row[d] * (double)step[d] / (double)*scale : 0;
+    value = value > HEM__SIGNED_MAX ? HEM__SIGNED_MAX : value < -HEM__SIGNED_MAX ? -HEM__SIGNED_MAX : value;
+    out[d] = (int8_t)(value < 0 ? value - 0.5 : value + 0.5);
+    sum += out[d];
+  }
+  return sum;
+}
+
+static void place_whole(hem__scorer *s, const hem__metric *metric, const float *step, int8_t *small, int16_t *wide) {
+  for (size_t h = 0; h < metric->hidden; h++) {
+    int32_t sum = bytes_of(metric->w1 + h * s->width, step, s->width, small, &s->scale[h]);
+    s->start[h] = s->math->biased ? 128 * sum : 0;
+    for (size_t d = 0; d < s->width; d++) wide[d] = small[d];
+    place_row(s, h, s->math->w_bytes == 1 ? (const void *)small : (const void *)wide);
+  }
+}
+
+static hem_status place_head(hem__scorer *s, const hem__metric *metric, const float *step, hem_error *err) {
+  int8_t *small = NULL;
+  int16_t *wide = NULL;
+  hem_status status = hem__alloc(s->width, sizeof *small, "a metric's weights", &small, err);
+  if (!status) status = hem__alloc(s->width, sizeof *wide, "a metric's weights", &wide, err);
+  if (!status) {
+    memcpy(s->b1, metric->b1, metric->hidden * sizeof *s->b1);
+    memcpy(s->w2, metric->w2, metric->hidden * sizeof *s->w2);
+    if (step) {
+      place_whole(s, metric, step, small, wide);
+    } else {
+      for (size_t h = 0; h < metric->hidden; h++) place_row(s, h, metric->w1 + h * s->width);
+    }
+  }
+  free(small);
+  free(wide);
+  return status;
+}
+
+static hem_status alloc_head(hem__scorer *s, size_t hidden, hem_error *err) {
+  const hem__score_math *m = s->math;
+  s->panels = round_up(hidden, m->hidden) / m->hidden;
+  size_t units = s->panels * m->hidden, count;
+  if (!hem__mul(units, round_up(s->width, m->group), &count))
+    return hem__fail(err, HEM_ENOMEM, "a metric's weights are too many");
+  hem_status status = hem__alloc(count, m->w_bytes, "a metric's weights", &s->weights, err);
+  if (!status) status = hem__alloc(units, sizeof *s->scale, "a metric's weights", &s->scale, err);
+  if (!status) status = hem__alloc(units, sizeof *s->b1, "a metric's weights", &s->b1, err);
+  if (!status) status = hem__alloc(units, sizeof *s->w2, "a metric's weights", &s->w2, err);
+  if (!status) status = hem__alloc(units, sizeof *s->start, "a metric's weights", &s->start, err);
+  return status;
+}
+
+static hem_status place_weighted_l1(hem__scorer *s, const hem__metric *metric, const float *step, hem_error *err) {
+  float *w = NULL;
+  hem_status status = hem__alloc(s->width, sizeof *w, "a metric's weights", &w, err);
+  if (status) return status;
+  for (size_t d = 0; d < s->width; d++) w[d] = step ? metric->w2[d] * step[d] : metric->w2[d];
+  s->weights = (char *)w;
+  return HEM_OK;
+}
+
+static hem_status check(const hem__metric *metric, hem__precision precision, const hem__quantiser *quantiser,
+                        hem_error *err) {
+  if ((size_t)precision > HEM__F32) return hem__fail(err, HEM_EINVAL, "no precision %d", (int)precision);
+  if ((precision == HEM__U8) != (quantiser != NULL))
+    return hem__fail(err, HEM_EINVAL, "points are bytes exactly where there is a quantiser");
+  if (quantiser && quantiser->width != metric->width)
+    return hem__fail(err, HEM_EINVAL, "the quantiser is for points of %zu values, the metric for %zu", quantiser->width,
+                     metric->width);
+  return HEM_OK;
+}
+
+hem_status hem__scorer_with(const hem__metric *metric, hem__precision precision, const hem__quantiser *quantiser,
+                            const hem__score_kernel *kernel, hem__scorer **out, hem_error *err) {
+  hem__scorer *s = NULL;
+  const float *step = quantiser ? quantiser->step : NULL;
+  hem_status status = check(metric, precision, quantiser, err);
+  if (!status) status = hem__alloc(1, sizeof *s, "a scorer", &s, err);
+  if (status) return status;
+  s->kernel = kernel;
+  s->math = precision == HEM__U8 ? &kernel->whole : &kernel->real;
+  s->precision = precision;
+  s->form = metric->form;
+  s->width = metric->width;
+  s->b2 = metric->b2;
+  if (s->form == HEM__WEIGHTED_L1) {
+    status = place_weighted_l1(s, metric, step, err);
+  } else {
+    status = alloc_head(s, metric->hidden, err);
+    if (!status) status = place_head(s, metric, step, err);
+  }
+  if (status) {
+    hem__scorer_free(s);
+    return status;
+  }
+  *out = s;
+  return HEM_OK;
+}
+
+hem_status hem__scorer_new(const hem__metric *metric, hem__precision precision, const hem__quantiser *quantiser,
+                           const char *kernel, hem__scorer **out, hem_error *err) {
+  const hem__score_kernel *chosen = NULL;
+  hem_status status = choose(kernel, &chosen, err);
+  return status ? status : hem__scorer_with(metric, precision, quantiser, chosen, out, err);
+}
+
+void hem__scorer_free(hem__scorer *s) {
+  if (!s) return;
+  free(s->weights);
+  free(s->scale);
+  free(s->b1);
+  free(s->w2);
+  free(s->start);
+  free(s);
+}
+
+static size_t value_bytes(const hem__scorer *s) { return (size_t)1 << s->precision; }
+
+const char *hem__scorer_kernel(const hem__scorer *s) { return s->kernel->name; }
+size_t hem__scorer_row_bytes(const hem__scorer *s) { return s->width * value_bytes(s); }
+
+/* ---- rows ---- */
+
+/* Row i, from its dimension `at` on. */
+static const char *point_at(const hem__scorer *s, const hem__score_request *q, size_t i, size_t at) {
+  size_t row = q->rows ? q->rows[i] : i;
+  return (const char *)q->points + row * hem__scorer_row_bytes(s) + at * value_bytes(s);
+}
+
+/* Asks for `length` dimensions of row i, if there is such a row. */
+static void fetch(const hem__scorer *s, const hem__score_request *q, size_t i, size_t at, size_t length) {
+  if (i >= q->count) return;
+  const char *from = point_at(s, q, i, at);
+  size_t bytes = hem__min(length * value_bytes(s), AHEAD_LINES * ALIGN);
+  for (size_t b = 0; b < bytes; b += ALIGN) __builtin_prefetch(from + b);
+}
+
+static hem__difference *difference_of(const hem__scorer *s) {
+  const hem__score_kernel *k = s->kernel;
+  if (s->precision != HEM__U8) return s->precision == HEM__F16 ? k->halves : k->floats;
+  return s->form == HEM__HEAD ? k->bytes : k->bytes_to_floats;
+}
+
+/* A fixed tree: the order of additions depends on nothing. */
+static float folded(float *lanes, size_t count) {
+  for (size_t width = count / 2; width; width /= 2)
+    for (size_t j = 0; j < width; j++) lanes[j] += lanes[j + width];
+  return lanes[0];
+}
+
+static void weighted_l1(const hem__scorer *s, const hem__score_request *q, float *scores) {
+  hem__difference *difference = difference_of(s);
+  _Alignas(ALIGN) float x[L1_STEP], lanes[HEM__DOT_LANES];
+  for (size_t i = 0; i < q->count; i++) {
+    fetch(s, q, i + AHEAD, 0, s->width);
+    memset(lanes, 0, sizeof lanes);
+    for (size_t at = 0; at < s->width; at += L1_STEP) {
+      size_t length = hem__min(L1_STEP, s->width - at);
+      difference((const char *)q->query + at * value_bytes(s), point_at(s, q, i, at), length, x);
+      s->kernel->dot(x, (const float *)s->weights + at, length, lanes);
+    }
+    scores[i] = s->b2 + folded(lanes, HEM__DOT_LANES);
+  }
+}
+
+/* ---- a head ---- */
+
+/* A chunk of candidates on its way through the head; all in the scratch. */
+typedef struct chunk {
+  const hem__score_request *request;
+  size_t first, count; /* of the request's rows */
+  size_t stride;       /* bytes between rows of x */
+  char *x, *sums;
+  float *lanes;
+} chunk;
+
+/* Rows of x are a line more than a power of two apart, lest they share the first cache's sets. */
+static size_t x_stride(const hem__scorer *s) {
+  size_t length = hem__min(round_up(s->width, s->math->group), s->math->block);
+  return round_up(length * s->math->x_bytes, ALIGN) + ALIGN;
+}
+
+/* Lays the scratch out for chunks of up to `rows` candidates. */
+static hem_status lay_out(const hem__scorer *s, size_t rows, hem__score_scratch *scratch, chunk *c, hem_error *err) {
+  c->stride = x_stride(s);
+  size_t x = round_up(rows * c->stride, ALIGN), lanes = rows * HEM__LANES * sizeof(float);
+  size_t sums = s->width > s->math->block ? rows * s->panels * s->math->hidden * sizeof(float) : 0;
+  size_t bytes = x + lanes + sums;
+  if (bytes > scratch->capacity) {
+    hem__score_scratch_clear(scratch);
+    hem_status status = hem__alloc(bytes, 1, "scoring", &scratch->at, err);
+    if (status) return status;
+    scratch->capacity = bytes;
+  }
+  c->x = scratch->at;
+  c->lanes = (float *)(void *)(c->x + x);
+  c->sums = c->x + x + lanes;
+  return HEM_OK;
+}
+
+static void pack(const hem__scorer *s, const chunk *c, size_t at, size_t length) {
+  hem__difference *difference = difference_of(s);
+  const char *query = (const char *)c->request->query + at * value_bytes(s);
+  for (size_t i = 0; i < c->count; i++) {
+    fetch(s, c->request, c->first + i + AHEAD, at, length);
+    difference(query, point_at(s, c->request, c->first + i, at), length, c->x + i * c->stride);
+  }
+}
+
+/* All candidates of the chunk by one panel. Tiles are as equal as can be: a tile of one row is slow. */
+static void panel_by_rows(const hem__scorer *s, const chunk *c, size_t panel, hem__tile *tile) {
+  size_t tiles = round_up(c->count, s->math->rows) / s->math->rows;
+  for (size_t t = 0, row = 0; t < tiles; t++) {
+    size_t rows = c->count / tiles + (t < c->count % tiles);
+    tile->x = c->x + row * c->stride;
+    tile->sums = c->sums + (panel * c->count + row) * s->math->hidden * sizeof(float);
+    tile->lanes = c->lanes + row * HEM__LANES;
+    s->math->tile(tile, rows);
+    row += rows;
+  }
+}
+
+static void head(const hem__scorer *s, const chunk *c, float *scores) {
+  size_t hidden = s->math->hidden;
+  memset(c->lanes, 0, c->count * HEM__LANES * sizeof *c->lanes);
+  for (size_t at = 0; at < s->width; at += s->math->block) {
+    size_t length = block_length(s, at);
+    pack(s, c, at, length);
+    hem__tile tile = {.stride = c->stride,
+                      .steps = round_up(length, s->math->group) / s->math->group,
+                      .first = at == 0,
+                      .last = at + length == s->width};
+    for (size_t p = 0; p < s->panels; p++) {
+      tile.w = panel_at(s, at, p);
+      tile.scale = s->scale + p * hidden;
+      tile.b1 = s->b1 + p * hidden;
+      tile.w2 = s->w2 + p * hidden;
+      tile.start = s->start + p * hidden;
+      panel_by_rows(s, c, p, &tile);
+    }
+  }
+  for (size_t i = 0; i < c->count; i++) scores[i] = s->b2 + folded(c->lanes + i * HEM__LANES, HEM__LANES);
+}
+
+hem_status hem__score(const hem__scorer *s, const hem__score_request *request, hem__score_scratch *scratch,
+                      float *scores, hem_error *err) {
+  if (s->form == HEM__WEIGHTED_L1) {
+    weighted_l1(s, request, scores);
+    return HEM_OK;
+  }
+  if (request->count == 0) return HEM_OK;
+  size_t chunks = round_up(request->count, CHUNK) / CHUNK, rows = round_up(request->count, chunks) / chunks;
+  chunk c = {.request = request};
+  hem_status status = lay_out(s, rows, scratch, &c, err);
+  if (status) return status;
+  for (; c.first < request->count; c.first += c.count) {
+    c.count = hem__min(rows, request->count - c.first);
+    head(s, &c, scores + c.first);
+  }
+  return HEM_OK;
+}
+
+void hem__score_scratch_clear(hem__score_scratch *scratch) {
+  free(scratch->at);
+  *scratch = (hem__score_scratch){0};
+}
