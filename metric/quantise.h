@@ -20,5 +20,6 @@ void hem__quantise(const hem__quantiser *quantiser, const float *points, size_t 
 
 /* IEEE half floats, round to nearest even; beyond 65504 becomes 65504. */
 void hem__to_half(const float *values, size_t count, uint16_t *out);
+float hem__from_half(uint16_t half);
 
 #endif

@@ -104,6 +104,23 @@ static void place_row(hem__scorer *s, size_t h, const void *values) {
   }
 }
 
+void hem__scorer_row(const hem__scorer *s, const hem__quantiser *quantiser, size_t h, float *out) {
+  const hem__score_math *m = s->math;
+  for (size_t at = 0; at < s->width; at += m->block) {
+    const char *panel = panel_at(s, at, h / m->hidden);
+    size_t length = block_length(s, at);
+    for (size_t d = 0; d < length; d++) {
+      const char *from = panel + ((d / m->group * m->hidden + h % m->hidden) * m->group + d % m->group) * m->w_bytes;
+      int8_t small;
+      int16_t wide;
+      memcpy(&small, from, sizeof small);
+      if (m->w_bytes == sizeof wide) memcpy(&wide, from, sizeof wide);
+      double weight = m->w_bytes == sizeof wide ? wide : small;
+      out[at + d] = (float)(weight * (double)s->scale[h] / (double)quantiser->step[at + d]);
+    }
+  }
+}
+
 /* Signed bytes with a scale: the largest becomes 127. Returns their sum. */
 static int32_t bytes_of(const float *row, const float *step, size_t width, int8_t *out, float *scale) {
   double largest = 0;
@@ -164,13 +181,17 @@ static hem_status alloc_head(hem__scorer *s, size_t hidden, hem_error *err) {
   return status;
 }
 
-static hem_status place_weighted_l1(hem__scorer *s, const hem__metric *metric, const float *step, hem_error *err) {
-  float *w = NULL;
-  hem_status status = hem__alloc(s->width, sizeof *w, "a metric's weights", &w, err);
-  if (status) return status;
-  for (size_t d = 0; d < s->width; d++) w[d] = step ? metric->w2[d] * step[d] : metric->w2[d];
-  s->weights = (char *)w;
-  return HEM_OK;
+void hem__scorer_reweigh(hem__scorer *s, const hem__quantiser *quantiser, const float *w2, float b2) {
+  float *w = (float *)(void *)s->weights;
+  for (size_t d = 0; d < s->width; d++) w[d] = quantiser ? w2[d] * quantiser->step[d] : w2[d];
+  s->b2 = b2;
+}
+
+static hem_status place_weighted_l1(hem__scorer *s, const hem__metric *metric, const hem__quantiser *quantiser,
+                                    hem_error *err) {
+  hem_status status = hem__alloc(s->width, sizeof(float), "a metric's weights", &s->weights, err);
+  if (!status) hem__scorer_reweigh(s, quantiser, metric->w2, metric->b2);
+  return status;
 }
 
 static hem_status check(const hem__metric *metric, hem__precision precision, const hem__quantiser *quantiser,
@@ -198,7 +219,7 @@ hem_status hem__scorer_with(const hem__metric *metric, hem__precision precision,
   s->width = metric->width;
   s->b2 = metric->b2;
   if (s->form == HEM__WEIGHTED_L1) {
-    status = place_weighted_l1(s, metric, step, err);
+    status = place_weighted_l1(s, metric, quantiser, err);
   } else {
     status = alloc_head(s, metric->hidden, err);
     if (!status) status = place_head(s, metric, step, err);

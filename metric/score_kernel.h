@@ -75,7 +75,6 @@ hem_status hem__scorer_with(const hem__metric *metric, hem__precision precision,
 /* For the ends of rows that do not fill a register. */
 static inline float hem__difference_of_floats(float a, float b) { return a > b ? a - b : b - a; }
 static inline uint8_t hem__difference_of_bytes(uint8_t a, uint8_t b) { return (uint8_t)(a > b ? a - b : b - a); }
-float hem__from_half(uint16_t half);
 
 /* Loops over a tile's registers must unroll whole, or the registers become memory. */
 #if defined(__clang__)
