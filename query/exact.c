@@ -35,7 +35,12 @@ static float kth_largest(float *at, size_t count, size_t k) {
   return at[place];
 }
 
-/* Scores of photos, or the best of each item. Returns how many there are. */
+static bool counts(const hem__search *q, const hem__ranked *photo) {
+  const hem__choice *c = &q->choice;
+  return !hem__ranking_left_out(&q->s->ranking, c, photo) && (!c->passes || c->passes(c->context, photo));
+}
+
+/* Scores of photos that may enter the answer, or the best of each item's. Returns how many there are. */
 static size_t collect(hem__search *q, float *out) {
   hem__ranking *r = &q->s->ranking;
   float *best = q->s->bounds.best;
@@ -43,7 +48,7 @@ static size_t collect(hem__search *q, float *out) {
   hem__ranking_start(r);
   for (size_t i = 0; i < r->count; i++) {
     const hem__ranked *here = &r->at[i];
-    if (hem__ranking_left_out(r, &q->choice, here)) continue;
+    if (!counts(q, here)) continue;
     if (q->o.photos) {
       out[count++] = here->score;
     } else if (r->seen[here->item] != r->round) {
@@ -57,7 +62,7 @@ static size_t collect(hem__search *q, float *out) {
   hem__ranking_start(r);
   for (size_t i = 0; i < r->count; i++) {
     uint32_t item = r->at[i].item;
-    if (hem__ranking_left_out(r, &q->choice, &r->at[i]) || r->seen[item] == r->round) continue;
+    if (!counts(q, &r->at[i]) || r->seen[item] == r->round) continue;
     r->seen[item] = r->round;
     out[count++] = best[item];
   }

@@ -1,8 +1,18 @@
 #include "query/rerank.h"
 
+static bool is_probable(const void *context, const hem__ranked *photo) {
+  const hem__search *q = context;
+  const hem__calibration *c = q->s->engine->categories[photo->category].shared.calibration;
+  return hem__probability(&c->platt, (double)photo->score) >= q->o.min_probability;
+}
+
 hem_status hem__rerank_gather(hem__search *q, hem_error *err) {
   hem_searcher *s = q->s;
   hem_status status = HEM_OK;
+  if (q->o.min_probability > 0) {
+    q->choice.passes = is_probable;
+    q->choice.context = q;
+  }
   q->fallbacks = 0;
   q->all = true;
   for (size_t i = 0; i < s->chosen_count && !status; i++) {
@@ -25,12 +35,6 @@ hem_status hem__rerank_gather(hem__search *q, hem_error *err) {
   return status;
 }
 
-static bool is_probable(const void *context, const hem__ranked *photo) {
-  const hem__search *q = context;
-  const hem__calibration *c = q->s->engine->categories[photo->category].shared.calibration;
-  return hem__probability(&c->platt, (double)photo->score) >= q->o.min_probability;
-}
-
 size_t hem__rerank_finish(hem__search *q) {
   hem__ranking *r = &q->s->ranking;
   q->met = hem__ranking_place(r, &q->choice);
@@ -39,10 +43,6 @@ size_t hem__rerank_finish(hem__search *q) {
     if (hem__ranking_left_out(r, &q->choice, &r->at[i])) continue;
     q->best = r->at[i];
     break;
-  }
-  if (q->o.min_probability > 0) {
-    q->choice.passes = is_probable;
-    q->choice.context = q;
   }
   return hem__search_hits(q);
 }
