@@ -160,6 +160,8 @@ static hem_status check_query(const hem__search *q, const float *vector, size_t 
     return hem__fail(err, HEM_EINVAL, "the query holds a value that is not a number, or is beyond 1e15");
   if (!(q->o.min_probability >= 0 && q->o.min_probability <= 1))
     return hem__fail(err, HEM_EINVAL, "a probability lies between 0 and 1");
+  if (!m->metric.file.name && (q->o.rerank || q->o.min_probability > 0))
+    return hem__fail(err, HEM_EINVAL, "this store has no metric: rerank and min_probability are for those that have");
   if (q->k > K_MAX) return hem__fail(err, HEM_EINVAL, "k is %zu; at most %d can be asked for", q->k, K_MAX);
   return HEM_OK;
 }
