@@ -61,6 +61,11 @@ static void offer(hem__true_list *l, hem__true_item here) {
   l->at[at] = here;
 }
 
+void hem__true_list_fill(hem__true_list *list, const hem__gallery *g, const float *scores) {
+  for (size_t i = 0; i < g->photos; i++)
+    offer(list, (hem__true_item){.score = scores[i], .item = g->item_of[i], .photo = (uint32_t)i});
+}
+
 /* One block of a category's photos. */
 typedef struct block {
   hem__truth *truth;

@@ -26,6 +26,9 @@ typedef struct hem__true_list {
   size_t count;
 } hem__true_list;
 
+/* Offers all photos of a gallery with these scores. */
+void hem__true_list_fill(hem__true_list *list, const hem__gallery *gallery, const float *scores);
+
 typedef struct hem__truth {
   const hem_engine *engine;
   hem__matrix embeddings; /* of the catalogue */
