@@ -212,7 +212,8 @@ static hem_status measure_all(measure *m, hem__exhaustive *out, hem_error *err) 
   hem__truth_options how = {.threads = m->options.threads, .progress = m->options.progress};
   hem_status status = check(m, err);
   if (!status)
-    status = hem__samples_choose(m->engine, m->catalog, m->options.query_limit, &m->samples, &m->sample_count, err);
+    status = hem__samples_choose(m->engine, m->catalog, m->embeddings, m->options.query_limit, &m->samples,
+                                 &m->sample_count, err);
   if (!status && m->sample_count == 0)
     status = hem__fail(err, HEM_ENOTFOUND, "the catalogue has no photo to query with");
   if (status) return status;

@@ -219,16 +219,15 @@ static size_t query_limit(const hem__trial *of, size_t photos) {
 static hem_status try_out(hem__trial *of, hem_error *err) {
   trial t = {.of = of, .threads = of->options->threads ? of->options->threads : hem__cores()};
   hem__truth_options how = {.threads = t.threads, .progress = of->options->progress};
+  hem__matrix embeddings = hem__catalog_matrix(of->catalog, of->space);
   size_t *asked = NULL;
   of->too_coarse = false;
   hem_status status = open_engine(of, &t.engine, err);
   if (!status)
-    status = hem__samples_choose(t.engine, of->catalog, query_limit(of, t.engine->gallery.photos), &t.samples,
-                                 &t.sample_count, err);
+    status = hem__samples_choose(t.engine, of->catalog, embeddings, query_limit(of, t.engine->gallery.photos),
+                                 &t.samples, &t.sample_count, err);
   if (!status) status = hem__alloc(t.sample_count, sizeof *asked, "queries", &asked, err);
-  if (!status)
-    status = hem__truth_find(t.engine, hem__catalog_matrix(of->catalog, of->space), t.samples, t.sample_count, &how,
-                             &t.truth, err);
+  if (!status) status = hem__truth_find(t.engine, embeddings, t.samples, t.sample_count, &how, &t.truth, err);
   if (!status) status = check_precision(&t, asked, err);
   if (!status && !of->too_coarse) status = choose_rerank(&t, asked, err);
   if (!status && !of->too_coarse) status = measure(&t, asked, err);

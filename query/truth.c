@@ -17,27 +17,28 @@ static bool may_be_asked(const hem_engine *e, const hem__photo *photo, bool mark
 }
 
 /* Every photo that may be asked for and whose category is there. */
-static size_t list(const hem_engine *e, const hem__photos *photos, bool shop, hem__sample *out) {
+static size_t list(const hem_engine *e, const hem__photos *photos, hem__matrix embeddings, bool shop,
+                   hem__sample *out) {
   bool marked = hem__split_marked(photos);
   size_t count = 0;
   for (size_t i = 0; i < photos->count; i++) {
     const hem__photo *photo = &photos->at[i];
     size_t category;
-    if (!may_be_asked(e, photo, marked, shop)) continue;
+    if (!may_be_asked(e, photo, marked, shop) || !hem__all_finite(hem__row(embeddings, i), embeddings.dim)) continue;
     if (hem__engine_find(e, photo->category, &category, NULL) == HEM_OK)
       out[count++] = (hem__sample){.row = i, .category = category, .leave_out = shop};
   }
   return count;
 }
 
-hem_status hem__samples_choose(const hem_engine *e, const hem__catalog *catalog, size_t limit, hem__sample **samples,
-                               size_t *count, hem_error *err) {
+hem_status hem__samples_choose(const hem_engine *e, const hem__catalog *catalog, hem__matrix embeddings, size_t limit,
+                               hem__sample **samples, size_t *count, hem_error *err) {
   const hem__photos *photos = hem__catalog_photos(catalog);
   hem__sample *found = NULL;
   hem_status status = hem__alloc(photos->count, sizeof *found, "queries", &found, err);
   if (status) return status;
-  size_t all = list(e, photos, false, found);
-  if (all == 0) all = list(e, photos, true, found);
+  size_t all = list(e, photos, embeddings, false, found);
+  if (all == 0) all = list(e, photos, embeddings, true, found);
   *count = hem__min(limit, all);
   for (size_t i = 0; i < *count; i++) found[i] = found[i * all / *count];
   *samples = found;

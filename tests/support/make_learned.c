@@ -78,7 +78,7 @@ void hem__test_shop(hem__made *made, size_t items, size_t categories, uint64_t s
     snprintf(id, sizeof id, "item-%05zu", (size_t)(hem__test_random(&seed) % 1000) * items + i);
     snprintf(category, sizeof category, "c%zu", i % categories);
     for (size_t d = 0; d < made->dim; d++) item[d] = hem__test_normal(&seed);
-    for (size_t j = 0; j < 1 + i % 3 + (i % 4 == 0); j++) {
+    for (size_t j = 0; j < 1 + i % 3 + (i % 5 == 0); j++) {
       bool copy = made->photos.count % 10 == 9;
       for (size_t d = 0; d < made->dim && !copy; d++) vector[d] = item[d] + 0.3F * hem__test_normal(&seed);
       hem__made_add(

@@ -21,7 +21,7 @@ hem__metric *hem__test_learned(hem__test_kind kind, size_t dim, hem_distance dis
 char *hem__test_learned_store(const hem__made *made, const hem__metric *metric, const char *folder, const char *store,
                               hem_index_options options);
 
-/* A shop of `items` items in `categories` categories, of up to 3 photos each, and a customer's photo of every fourth
+/* A shop of `items` items in `categories` categories, of up to 3 photos each, and a customer's photo of every fifth
  * item. Every tenth photo is a copy of the one before, of another item: ties. */
 void hem__test_shop(hem__made *made, size_t items, size_t categories, uint64_t seed);
 

@@ -7,7 +7,7 @@
 #include "query/engine.h"
 #include "support/make_learned.h"
 
-enum { DIM = 24, ITEMS = 900, CATEGORIES = 3, QUERIES = 6 };
+enum { DIM = 24, ITEMS = 700, CATEGORIES = 3, QUERIES = 3 };
 
 static hem__made made = {.dim = DIM};
 static const char *folder;
