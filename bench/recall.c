@@ -43,6 +43,7 @@ static hem_status ask(measure *m, const sample *s, bool exact, hem_answer *answe
                           .category_count = 1,
                           .exact = exact,
                           .photos = true,
+                          .plain = true, /* of the index: what a metric makes of its answer is exhaustive.h's */
                           .leave_out = m->leave_one_out,
                           .leave_out_row = s->row};
   return hem_search(m->searcher, hem__row(vectors, s->row), vectors.dim, &o, answer, err);

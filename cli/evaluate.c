@@ -5,7 +5,7 @@
 
 #include "bench/recall.h"
 #include "bench/sheets.h"
-#include "cli/cli.h"
+#include "cli/exhaustive.h"
 
 enum {
   OPT_SPACE = 256,
@@ -19,7 +19,8 @@ enum {
   OPT_GSPLIT,
   OPT_SHEETS,
   OPT_APPROACH,
-  OPT_IDX
+  OPT_IDX,
+  OPT_EXHAUSTIVE
 };
 
 typedef struct evaluate_arguments {
@@ -27,20 +28,25 @@ typedef struct evaluate_arguments {
   hem__accuracy_options accuracy;
   hem__recall_options recall;
   hem__sheets_options sheets;
-  bool sheets_given, json, quiet;
+  hem__exhaustive_options every;
+  bool sheets_given, json, quiet, exhaustive;
 } evaluate_arguments;
 
 static const char doc[] =
     "For a CATALOG: top-k accuracy, how often one of the k nearest shop photos shows the query's product, for each "
     "feature alone and all concatenated, by L1, L2 and cosine, each query within its own category. Queries are the "
     "consumer photos; without any, each shop photo is asked for the others.\n"
-    "For a STORE: recall@k of its indices against an exact scan, and the time of a query.\v"
-    "Intervals are 95%: Wilson's for accuracy, a bootstrap over queries for recall. \"chance\" is what a random order "
+    "For a STORE: recall@k of its indices against an exact scan, and the time of a query; with --exhaustive, for one "
+    "with a metric, its answers, evaluations and times against scoring every photo by OpenBLAS, and how often each way "
+    "finds the item.\v"
+    "Intervals are 95%: Wilson's for accuracy, a bootstrap over queries for recall, Clopper and Pearson's for the "
+    "overlap with the exhaustive answer. \"chance\" is what a random order "
     "would reach.\n\n"
     "Examples:\n"
     "  hemline evaluate shop.h5 --report accuracy.html\n"
     "  hemline evaluate shop.h5 --space pixels --match label --json\n"
-    "  hemline evaluate shop.store -k 100";
+    "  hemline evaluate shop.store -k 100\n"
+    "  hemline evaluate shop.store --exhaustive";
 
 static const struct argp_option options[] = {
     {"space", OPT_SPACE, "NAME", 0, "Embedding space (default: the only one)", 0},
@@ -56,6 +62,7 @@ static const struct argp_option options[] = {
     {"query-split", OPT_QSPLIT, "SPLIT", 0, "Only queries of train, validation, test or none", 0},
     {"gallery-split", OPT_GSPLIT, "SPLIT", 0, "Only shop photos of that split", 0},
     {"k", 'k', "N", 0, "For a store: recall@N (default: 10)", 0},
+    {"exhaustive", OPT_EXHAUSTIVE, NULL, 0, "For a store with a metric: against scoring every photo", 0},
     {"catalog", OPT_CATALOG, "FILE", 0, "For a store: where its catalogue is now", 0},
     {"threads", OPT_THREADS, "N", 0, "Threads (default: one for each core)", 0},
     {"json", OPT_JSON, NULL, 0, "Answer as JSON", 0},
@@ -127,11 +134,15 @@ static error_t parse(int key, char *text, struct argp_state *state) {
     case OPT_GSPLIT:
       a->accuracy.gallery_split = parse_split(state, text);
       break;
+    case OPT_EXHAUSTIVE:
+      a->exhaustive = true;
+      break;
     case OPT_THREADS:
-      a->accuracy.threads = cli_number(state, text, "--threads", 1024);
+      a->accuracy.threads = a->every.threads = cli_number(state, text, "--threads", 1024);
       break;
     case OPT_QUERIES:
-      a->accuracy.query_limit = a->recall.query_limit = cli_number(state, text, "--queries", 1000000000);
+      a->accuracy.query_limit = a->recall.query_limit = a->every.query_limit =
+          cli_number(state, text, "--queries", 1000000000);
       break;
     case 'k':
       a->recall.k = cli_number(state, text, "-k", 100000);
@@ -280,34 +291,54 @@ static void print_recall(const hem__recall_row *rows, size_t count) {
            rows[i].median_us, rows[i].p99_us);
 }
 
-static int evaluate_store(evaluate_arguments *a) {
-  hem_engine *engine = NULL;
-  hem__catalog *catalog = NULL;
+static hem_status recall_of_store(evaluate_arguments *a, const hem_engine *engine, hem__catalog *catalog, int *code,
+                                  hem_error *err) {
   hem__recall_row *rows = NULL;
   size_t count = 0;
-  hem_engine_info info;
-  hem_error err;
-  hem_status status = hem_engine_open(a->path, NULL, &engine, &err);
-  if (!status) {
-    hem_engine_info_get(engine, &info);
-    status = cli_open_catalog(a->catalog ? a->catalog : info.catalog, &catalog, &err);
-  }
-  if (!status) status = hem__recall_measure(engine, catalog, &a->recall, &rows, &count, &err);
-  int code = EXIT_DONE;
+  hem_status status = hem__recall_measure(engine, catalog, &a->recall, &rows, &count, err);
   if (!status) {
     cli_progress_end();
     if (a->json) {
-      code = print_recall_json(rows, count);
+      *code = print_recall_json(rows, count);
     } else {
       print_recall(rows, count);
     }
   }
   if (!status && a->report) {
     hem__report report = {.title = "Hemline: recall", .summary = a->path, .recall = rows, .recall_count = count};
-    status = hem__report_write(&report, a->report, &err);
+    status = hem__report_write(&report, a->report, err);
   }
-  if (status) code = cli_fail(&err);
   free(rows);
+  return status;
+}
+
+static hem_status exhaustive_of_store(evaluate_arguments *a, const hem_engine *engine, hem__catalog *catalog, int *code,
+                                      hem_error *err) {
+  hem__exhaustive result;
+  hem_status status = hem__exhaustive_measure(engine, catalog, &a->every, &result, err);
+  if (status) return status;
+  cli_progress_end();
+  if (a->json) {
+    *code = cli_print_exhaustive_json(&result);
+  } else {
+    cli_print_exhaustive(&result);
+  }
+  return HEM_OK;
+}
+
+static int evaluate_store(evaluate_arguments *a) {
+  hem_engine *engine = NULL;
+  hem__catalog *catalog = NULL;
+  hem_engine_info info;
+  hem_error err;
+  int code = EXIT_DONE;
+  hem_status status = hem_engine_open(a->path, NULL, &engine, &err);
+  if (!status) {
+    hem_engine_info_get(engine, &info);
+    status = cli_open_catalog(a->catalog ? a->catalog : info.catalog, &catalog, &err);
+  }
+  if (!status) status = (a->exhaustive ? exhaustive_of_store : recall_of_store)(a, engine, catalog, &code, &err);
+  if (status) code = cli_fail(&err);
   hem__catalog_close(catalog);
   hem_engine_close(engine);
   return code;
@@ -317,15 +348,19 @@ int cli_evaluate(int argc, char **argv) {
   static const struct argp argp = {.options = options, .parser = parse, .args_doc = "CATALOG|STORE", .doc = doc};
   evaluate_arguments a = {.accuracy = {.query_split = -1, .gallery_split = -1}, .sheets = {.distance = -1, .each = 3}};
   argp_parse(&argp, argc, argv, 0, NULL, &a);
-  a.accuracy.progress = a.recall.progress = cli_progress(a.quiet);
+  a.accuracy.progress = a.recall.progress = a.every.progress = cli_progress(a.quiet);
   bool store = cli_is_folder(a.path);
   bool for_catalog = a.space || a.accuracy.match || a.accuracy.query_split >= 0 || a.accuracy.gallery_split >= 0 ||
-                     a.accuracy.threads || a.sheets_given;
-  if (store ? for_catalog : a.recall.k || a.catalog) {
+                     (a.accuracy.threads && !a.exhaustive) || a.sheets_given;
+  if (store ? for_catalog : a.recall.k || a.catalog || a.exhaustive) {
     fprintf(stderr, "hemline evaluate: %s\n",
             store ? "--space, --match, --query-split, --gallery-split, --threads and the options of sheets are for a "
                     "catalogue; this is a store"
-                  : "-k and --catalog are for a store; this is a catalogue");
+                  : "-k, --catalog and --exhaustive are for a store; this is a catalogue");
+    return EXIT_USAGE;
+  }
+  if (a.exhaustive && (a.report || a.recall.k)) {
+    fputs("hemline evaluate: --exhaustive goes without --report and -k\n", stderr);
     return EXIT_USAGE;
   }
   if (a.sheets_given && !a.report) {

@@ -1,5 +1,5 @@
 /* hemline index: a catalogue into a generation of per-category indices. */
-#include "cli/cli.h"
+#include "cli/certificate.h"
 
 enum {
   OPT_KIND = 256,
@@ -11,12 +11,16 @@ enum {
   OPT_NPROBE,
   OPT_REFINE,
   OPT_THREADS,
-  OPT_KEEP
+  OPT_KEEP,
+  OPT_METRIC,
+  OPT_FORCE,
+  OPT_RERANK,
+  OPT_PRECISION
 };
 
 typedef struct index_arguments {
   hem_index_options options;
-  bool quiet;
+  bool quiet, distance;
 } index_arguments;
 
 static const char doc[] =
@@ -25,9 +29,13 @@ static const char doc[] =
     "Kinds: flat scans every photo and is exact; hnsw is a graph, the fastest at high recall; ivf visits nprobe "
     "of nlist clusters; -sq8 and -pq keep compressed vectors and compute exact distances for the best of them. A "
     "category of fewer than 1,000 photos is always flat.\n\n"
+    "With a metric of 'hemline train', candidates are found by the distance nearest to it and the answer is ordered by "
+    "it. How many candidates are scored is chosen so that 0.99 of the 20 best items by scoring every photo are kept; "
+    "what was measured is printed and stays in the store.\n\n"
     "Examples:\n"
     "  hemline index shop.h5 -o shop.store\n"
-    "  hemline index shop.h5 -o shop.store --kind ivf-sq8 --distance cosine --nprobe 32";
+    "  hemline index shop.h5 -o shop.store --kind ivf-sq8 --distance cosine --nprobe 32\n"
+    "  hemline index shop.h5 -o shop.store --metric shop.metric";
 
 static const struct argp_option options[] = {
     {"output", 'o', "STORE", 0, "Folder of generations, made if missing", 0},
@@ -40,6 +48,10 @@ static const struct argp_option options[] = {
     {"nlist", OPT_NLIST, "N", 0, "ivf: clusters (default: 4 sqrt(n); at most n/39)", 0},
     {"nprobe", OPT_NPROBE, "N", 0, "ivf: clusters visited by a query", 0},
     {"refine", OPT_REFINE, "N", 0, "-sq8, -pq: exact distances for N times k photos", 0},
+    {"metric", OPT_METRIC, "FILE", 0, "Rerank by this Siamese metric (see 'hemline train')", 0},
+    {"force", OPT_FORCE, NULL, 0, "Take a metric that is not better than the plain distances", 0},
+    {"rerank", OPT_RERANK, "N", 0, "Candidates a category that it scores (default: the fewest that keep 0.99)", 0},
+    {"precision", OPT_PRECISION, "NAME", 0, "What it scores: u8 or f16 (default: u8, unless that loses too much)", 0},
     {"threads", OPT_THREADS, "N", 0, "Categories built at once (default: one for each core)", 0},
     {"keep", OPT_KEEP, "N", 0, "Older generations to keep, at least 1 (default: 2)", 0},
     {"quiet", 'q', NULL, 0, "No progress", 0},
@@ -64,6 +76,7 @@ static error_t parse(int key, char *text, struct argp_state *state) {
       break;
     case 'd':
       if (hem_distance_parse(text, &o->distance, &err)) argp_error(state, "%s", err.message);
+      a->distance = true;
       break;
     case OPT_EF:
       o->ef_search = (uint32_t)cli_number(state, text, "--ef-search", 100000);
@@ -90,17 +103,43 @@ static error_t parse(int key, char *text, struct argp_state *state) {
       o->keep = (uint32_t)cli_number(state, text, "--keep", 999999);
       if (!o->keep) argp_error(state, "--keep wants at least 1");
       break;
+    case OPT_METRIC:
+      o->metric = text;
+      break;
+    case OPT_FORCE:
+      o->force = true;
+      break;
+    case OPT_RERANK:
+      o->rerank = (uint32_t)cli_number(state, text, "--rerank", 1000000);
+      if (!o->rerank) argp_error(state, "--rerank wants at least 1");
+      break;
+    case OPT_PRECISION:
+      o->precision = text;
+      break;
     case ARGP_KEY_ARG:
       cli_take(state, &o->catalog, text, "catalogue");
       break;
     case ARGP_KEY_END:
       if (!o->catalog) argp_error(state, "name the CATALOG to index");
       if (!o->store) argp_error(state, "name the store: -o STORE");
+      if (o->metric && a->distance) argp_error(state, "--metric brings a distance of its own: leave --distance out");
+      if (!o->metric && (o->force || o->rerank || o->precision))
+        argp_error(state, "--force, --rerank and --precision are for --metric");
       break;
     default:
       return ARGP_ERR_UNKNOWN;
   }
   return 0;
+}
+
+static int tell(const char *store) {
+  hem__generation g = {0};
+  hem_error err;
+  if (hem__generation_open(store, &g, &err)) return cli_fail(&err);
+  if (hem__manifest_learned(&g.manifest)) cli_print_metric(stderr, &g.manifest);
+  hem__generation_close(&g);
+  fprintf(stderr, "%s: published; look with 'hemline info %s'\n", store, store);
+  return EXIT_DONE;
 }
 
 int cli_index(int argc, char **argv) {
@@ -111,6 +150,5 @@ int cli_index(int argc, char **argv) {
   a.options.progress = cli_progress(a.quiet);
   if (hem_index(&a.options, &err)) return cli_fail(&err);
   cli_progress_end();
-  fprintf(stderr, "%s: published; look with 'hemline info %s'\n", a.options.store, a.options.store);
-  return EXIT_DONE;
+  return tell(a.options.store);
 }

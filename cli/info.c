@@ -4,8 +4,8 @@
 #include <string.h>
 
 #include "base/file.h"
-#include "cli/cli.h"
-#include "index/generation.h"
+#include "cli/certificate.h"
+#include "index/learned.h"
 #include "ingest/network.h"
 
 enum { OPT_JSON = 256, OPT_REJECTED };
@@ -157,6 +157,19 @@ static int store_json(const char *store, const hem__generation *g) {
                                   g->name, "manifest", manifest));
 }
 
+static int metric_text(const hem__generation *g) {
+  hem__metric *metric = NULL;
+  hem_error err;
+  if (hem__learned_read(g, &metric, &err)) return cli_fail(&err);
+  putchar('\n');
+  cli_print_metric(stdout, &g->manifest);
+  printf("no match: for %.3g %% of the queries without one, an answer is given all the same\n",
+         100 * metric->false_accept);
+  if (metric->about && *metric->about) printf("metric: %s\n", cli_clean(metric->about));
+  hem__metric_free(metric);
+  return EXIT_DONE;
+}
+
 static int store_text(const char *store, const hem__generation *g) {
   const hem__manifest *m = &g->manifest;
   printf("%s: generation %s, space '%s' (%zu values, %.16s), %s distance, from %s\n\n", store, g->name, m->space,
@@ -167,7 +180,7 @@ static int store_text(const char *store, const hem__generation *g) {
     printf("%-16s %12s  %-9s %-16s %8u %8u %8u\n", c->name, cli_count(c->photos), c->kind,
            *c->factory ? c->factory : "-", c->ef_search, c->nprobe, c->refine);
   }
-  return EXIT_DONE;
+  return hem__manifest_learned(m) ? metric_text(g) : EXIT_DONE;
 }
 
 static int info_store(const info_arguments *a) {

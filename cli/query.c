@@ -5,19 +5,30 @@
 #include <time.h>
 
 #include "base/file.h"
-#include "cli/cli.h"
-#include "ingest/catalog.h"
+#include "cli/answer.h"
 #include "ingest/network.h"
 #include "query/rows.h"
 
-enum { OPT_ROW = 256, OPT_VECTOR, OPT_EXACT, OPT_JSON, OPT_PHOTOS, OPT_CATALOG, OPT_CNN };
+enum {
+  OPT_ROW = 256,
+  OPT_VECTOR,
+  OPT_EXACT,
+  OPT_JSON,
+  OPT_PHOTOS,
+  OPT_CATALOG,
+  OPT_CNN,
+  OPT_EXPLAIN,
+  OPT_PLAIN,
+  OPT_RERANK,
+  OPT_PROBABILITY
+};
 enum { CATEGORIES_MAX = 256, PHOTOS_MAX = 4096 };
 
 typedef struct query_arguments {
   const char *store, *vector, *catalog, *cnn;
   const char *photos[PHOTOS_MAX];
   size_t photo_count;
-  bool has_row, json;
+  bool has_row, json, explain;
   uint64_t row;
   const char *categories[CATEGORIES_MAX];
   hem_search_options search;
@@ -34,10 +45,13 @@ static const char doc[] =
     "Find the items of STORE that are nearest to each PHOTO, to a vector, or to a row of the catalogue.\v"
     "A vector file holds raw little-endian float32 values, one for each dimension ('-': standard input). A row that is "
     "in the gallery itself is left out of its own answer.\n\n"
+    "In a store with a metric (see 'hemline index --metric'), hits are ordered by it; the first number is the "
+    "probability that a hit shows the same item, the second the distance it was found by.\n\n"
     "Examples:\n"
     "  hemline query shop.store street.jpg -k 5 --category dress\n"
     "  hemline query shop.store --row 60000 --json\n"
-    "  hemline query shop.store --vector query.f32 --exact";
+    "  hemline query shop.store --vector query.f32 --exact\n"
+    "  hemline query shop.store street.jpg --explain --min-probability 0.5";
 
 static const struct argp_option options[] = {
     {"row", OPT_ROW, "N", 0, "Query with row N of the catalogue the store was built from", 0},
@@ -45,11 +59,23 @@ static const struct argp_option options[] = {
     {"k", 'k', "N", 0, "Items wanted (default: 20)", 0},
     {"category", 'c', "NAME", 0, "Search this category; may be repeated (default: all, merged)", 0},
     {"photos", OPT_PHOTOS, NULL, 0, "Rank photos, not items", 0},
-    {"exact", OPT_EXACT, NULL, 0, "Scan every photo instead of asking the index", 0},
-    {"catalog", OPT_CATALOG, "FILE", 0, "Where the catalogue is now (for --row)", 0},
+    {"exact", OPT_EXACT, NULL, 0, "As if every photo were scanned, and scored, instead of asking the index", 0},
+    {"explain", OPT_EXPLAIN, NULL, 0, "Say of each hit where it stood by distance and what each feature costs it", 0},
+    {"plain", OPT_PLAIN, NULL, 0, "By distance: do not rerank by the store's metric", 0},
+    {"rerank", OPT_RERANK, "N", 0, "Candidates a category to score (default: what the store was built for)", 0},
+    {"min-probability", OPT_PROBABILITY, "P", 0, "Leave out hits below it, 0 to 1", 0},
+    {"catalog", OPT_CATALOG, "FILE", 0, "Where the catalogue is now (for --row and --explain)", 0},
     {"cnn", OPT_CNN, "FILE", 0, "Where the store's network is now", 0},
     {"json", OPT_JSON, NULL, 0, "Answer as JSON", 0},
     {0}};
+
+static double parse_probability(struct argp_state *state, const char *text) {
+  char *end;
+  double value = strtod(text, &end);
+  if (end == text || *end || !(value >= 0 && value <= 1))
+    argp_error(state, "--min-probability wants a number from 0 to 1, not '%s'", text);
+  return value;
+}
 
 static error_t parse(int key, char *text, struct argp_state *state) {
   query_arguments *a = state->input;
@@ -69,6 +95,19 @@ static error_t parse(int key, char *text, struct argp_state *state) {
       break;
     case OPT_EXACT:
       a->search.exact = true;
+      break;
+    case OPT_EXPLAIN:
+      a->explain = true;
+      break;
+    case OPT_PLAIN:
+      a->search.plain = true;
+      break;
+    case OPT_RERANK:
+      a->search.rerank = (uint32_t)cli_number(state, text, "--rerank", 1000000);
+      if (!a->search.rerank) argp_error(state, "--rerank wants at least 1");
+      break;
+    case OPT_PROBABILITY:
+      a->search.min_probability = parse_probability(state, text);
       break;
     case OPT_PHOTOS:
       a->search.photos = true;
@@ -96,6 +135,8 @@ static error_t parse(int key, char *text, struct argp_state *state) {
       if (!a->store) argp_error(state, "name the STORE to search");
       if ((a->photo_count > 0) + a->has_row + (a->vector != NULL) != 1)
         argp_error(state, "query with photos, or --row, or --vector");
+      if (a->search.plain && (a->search.rerank || a->search.min_probability > 0 || a->explain))
+        argp_error(state, "--rerank, --min-probability and --explain are for answers by the metric, not for --plain");
       break;
     default:
       return ARGP_ERR_UNKNOWN;
@@ -103,94 +144,90 @@ static error_t parse(int key, char *text, struct argp_state *state) {
   return 0;
 }
 
-/* ---- answers ---- */
-
-static json_t *hit_to_json(const hem_hit *hit, size_t rank) {
-  return json_pack("{s:I, s:s, s:s, s:s, s:s, s:I, s:f}", "rank", (json_int_t)rank, "item_id", hit->item_id, "category",
-                   hit->category, "label", hit->label, "path", hit->path, "row", (json_int_t)hit->row, "distance",
-                   (double)hit->distance);
-}
-
-static json_t *answer_to_json(const hem_engine_info *info, const char *name, const hem_answer *answer, double ms) {
-  json_t *hits = json_array();
-  for (size_t i = 0; i < answer->found; i++) json_array_append_new(hits, hit_to_json(&answer->hits[i], i + 1));
-  return json_pack("{s:o, s:s, s:s, s:s, s:f, s:I, s:I, s:s?, s:I, s:I, s:I, s:o}", "query", cli_json_text(name),
-                   "generation", info->generation, "space", info->space, "distance", hem_distance_name(info->distance),
-                   "milliseconds", ms, "wanted", (json_int_t)answer->wanted, "found", (json_int_t)answer->found,
-                   "shortfall", answer->shortfall ? "the categories searched hold fewer" : NULL, "gallery_photos",
-                   (json_int_t)answer->gallery, "categories_searched", (json_int_t)answer->categories,
-                   "exact_fallbacks", (json_int_t)answer->fallbacks, "hits", hits);
-}
-
-static void print_answer(const hem_engine_info *info, const char *name, const hem_answer *answer, double ms) {
-  printf("%s\n", name);
-  for (size_t i = 0; i < answer->found; i++) {
-    const hem_hit *hit = &answer->hits[i];
-    printf("%4zu  %12.6g  %-20s  %-10s %-12s %s\n", i + 1, (double)hit->distance, cli_clean(hit->item_id),
-           cli_clean(hit->category), cli_clean(hit->label), cli_clean(hit->path));
-  }
-  fprintf(stderr, "%zu of %zu %s%s, %s photos in %zu categor%s, %s distance, %.2f ms, generation %s\n", answer->found,
-          answer->wanted, "wanted", answer->shortfall ? " (the categories searched hold no more)" : "",
-          cli_count(answer->gallery), answer->categories, answer->categories == 1 ? "y" : "ies",
-          hem_distance_name(info->distance), ms, info->generation);
-}
-
-static hem_status ask(hem_searcher *searcher, const hem_engine *engine, const query_arguments *a, const question *q,
-                      json_t *answers, hem_error *err) {
-  struct timespec from, to;
-  hem_answer answer;
-  hem_engine_info info;
-  clock_gettime(CLOCK_MONOTONIC, &from);
-  hem_status status = hem_search(searcher, q->vector, q->dim, &a->search, &answer, err);
-  clock_gettime(CLOCK_MONOTONIC, &to);
-  if (status) return status;
-  double ms = (double)(to.tv_sec - from.tv_sec) * 1e3 + (double)(to.tv_nsec - from.tv_nsec) / 1e6;
-  hem_engine_info_get(engine, &info);
-  if (a->json) {
-    if (json_array_append_new(answers, answer_to_json(&info, q->name, &answer, ms)) != 0)
-      return hem__fail(err, HEM_ENOMEM, "no memory for the JSON answer");
-  } else {
-    print_answer(&info, q->name, &answer, ms);
-  }
-  return HEM_OK;
-}
-
-/* ---- questions ---- */
-
 typedef struct asking {
   query_arguments *a;
   hem_engine *engine;
   hem_searcher *searcher;
   hem_engine_info info;
+  hem__catalog *catalog; /* where rows are asked for, or explanations */
+  size_t space;
   json_t *answers;
   bool rejected; /* a photo could not be read */
 } asking;
 
-static hem_status ask_row(asking *s, hem_error *err) {
-  hem__catalog *catalog = NULL;
-  size_t space;
+/* ---- one question ---- */
+
+/* What each hit owes to each feature; the photo nearest of all is asked for first, since hits live until the next
+ * query. */
+static hem_status ask_nearest(asking *s, const question *q, float *nearest, hem_error *err) {
+  hem_search_options o = s->a->search;
+  hem_answer answer;
+  o.k = 1;
+  o.plain = true;
+  o.exact = false;
+  o.min_probability = 0;
+  hem_status status = hem_search(s->searcher, q->vector, q->dim, &o, &answer, err);
+  if (!status && answer.found) *nearest = answer.hits[0].distance;
+  return status;
+}
+
+static hem_status explain(asking *s, const question *q, const hem_answer *answer, hem__explanation **out,
+                          hem_error *err) {
+  hem_status status = hem__alloc(answer->found, sizeof **out, "explanations", out, err);
+  for (size_t i = 0; i < answer->found && !status; i++)
+    status = hem__explain(s->engine, s->catalog, s->space, q->vector, &answer->hits[i], &(*out)[i], err);
+  return status;
+}
+
+static hem_status ask(asking *s, const question *q, hem_error *err) {
+  struct timespec from, to;
+  hem_answer answer;
+  hem__explanation *explanations = NULL;
+  cli_answer said = {.info = &s->info, .asked = &s->a->search, .name = q->name, .answer = &answer};
+  hem_status status = s->a->explain ? ask_nearest(s, q, &said.nearest, err) : HEM_OK;
+  if (status) return status;
+  clock_gettime(CLOCK_MONOTONIC, &from);
+  status = hem_search(s->searcher, q->vector, q->dim, &s->a->search, &answer, err);
+  clock_gettime(CLOCK_MONOTONIC, &to);
+  if (status) return status;
+  said.ms = (double)(to.tv_sec - from.tv_sec) * 1e3 + (double)(to.tv_nsec - from.tv_nsec) / 1e6;
+  if (s->a->explain) {
+    status = explain(s, q, &answer, &explanations, err);
+    said.explanations = explanations;
+    said.space = hem__catalog_space(s->catalog, s->space);
+  }
+  if (!status && !s->a->json) cli_print_answer(&said);
+  if (!status && s->a->json && json_array_append_new(s->answers, cli_answer_json(&said)) != 0)
+    status = hem__fail(err, HEM_ENOMEM, "no memory for the JSON answer");
+  free(explanations);
+  return status;
+}
+
+/* The catalogue that the store was built from, for a row of it or for explanations. */
+static hem_status open_catalog(asking *s, hem_error *err) {
   const char *path = s->a->catalog ? s->a->catalog : s->info.catalog;
-  hem_status status = cli_open_catalog(path, &catalog, err);
-  if (!status) status = hem__catalog_find_space(catalog, s->info.space, &space, err);
-  if (status) goto exit;
-  hem__matrix vectors = hem__catalog_matrix(catalog, space);
-  if (strcmp(hem__catalog_space(catalog, space)->hash, s->info.space_hash) != 0)
+  hem_status status = cli_open_catalog(path, &s->catalog, err);
+  if (!status) status = hem__catalog_find_space(s->catalog, s->info.space, &s->space, err);
+  if (!status && strcmp(hem__catalog_space(s->catalog, s->space)->hash, s->info.space_hash) != 0)
     status = hem__fail(err, HEM_EMISMATCH, "%s was embedded otherwise than the store: index it again", path);
-  if (!status) status = hem__engine_check_rows(s->engine, catalog, err);
-  if (!status && s->a->row >= vectors.rows)
-    status = hem__fail(err, HEM_ENOTFOUND, "%s has no row %llu: its rows are 0 to %zu", path,
-                       (unsigned long long)s->a->row, vectors.rows - 1);
-  if (!status) status = hem__catalog_check(catalog, space, s->a->row, 1, err);
-  if (status) goto exit;
-  question q = {.name = hem__catalog_photos(catalog)->at[s->a->row].path,
+  return status ? status : hem__engine_check_rows(s->engine, s->catalog, err);
+}
+
+/* ---- questions ---- */
+
+static hem_status ask_row(asking *s, hem_error *err) {
+  hem__matrix vectors = hem__catalog_matrix(s->catalog, s->space);
+  if (s->a->row >= vectors.rows)
+    return hem__fail(err, HEM_ENOTFOUND, "%s has no row %llu: its rows are 0 to %zu", hem__catalog_path(s->catalog),
+                     (unsigned long long)s->a->row, vectors.rows - 1);
+  hem_status status = hem__catalog_check(s->catalog, s->space, s->a->row, 1, err);
+  if (status) return status;
+  question q = {.name = hem__catalog_photos(s->catalog)->at[s->a->row].path,
                 .vector = hem__row(vectors, s->a->row),
                 .dim = vectors.dim};
   s->a->search.leave_out = true;
   s->a->search.leave_out_row = s->a->row;
-  status = ask(s->searcher, s->engine, s->a, &q, s->answers, err);
-exit:
-  hem__catalog_close(catalog);
-  return status;
+  return ask(s, &q, err);
 }
 
 static hem_status ask_vector(asking *s, hem_error *err) {
@@ -207,7 +244,7 @@ static hem_status ask_vector(asking *s, hem_error *err) {
                     s->info.dim * sizeof *values);
   }
   question q = {.name = s->a->vector, .vector = values, .dim = s->info.dim};
-  if (!status) status = ask(s->searcher, s->engine, s->a, &q, s->answers, err);
+  if (!status) status = ask(s, &q, err);
   if (file != stdin) fclose(file);
   free(values);
   return status;
@@ -243,7 +280,7 @@ static hem_status ask_photos(asking *s, hem_error *err) {
       cli_fail(&why);
       s->rejected = true;
     } else {
-      status = ask(s->searcher, s->engine, s->a, &q, s->answers, err);
+      status = ask(s, &q, err);
     }
   }
   free(vector);
@@ -268,14 +305,18 @@ int cli_query(int argc, char **argv) {
   if (!status) {
     hem_engine_info_get(s.engine, &s.info);
     s.answers = json_array();
-    status = a.has_row ? ask_row(&s, &err) : a.vector ? ask_vector(&s, &err) : ask_photos(&s, &err);
+    if (a.explain && !s.info.metric)
+      status = hem__fail(&err, HEM_EUNSUPPORTED, "%s has no metric: there is nothing to explain", a.store);
+    if (!status && (a.has_row || a.explain)) status = open_catalog(&s, &err);
   }
+  if (!status) status = a.has_row ? ask_row(&s, &err) : a.vector ? ask_vector(&s, &err) : ask_photos(&s, &err);
   int code = status ? cli_fail(&err) : s.rejected ? EXIT_REJECTED : EXIT_DONE;
   if (!status && a.json) {
     int printed = cli_print_json(json_incref(s.answers));
     if (printed) code = printed;
   }
   json_decref(s.answers);
+  hem__catalog_close(s.catalog);
   hem_searcher_free(s.searcher);
   hem_engine_close(s.engine);
   return code;

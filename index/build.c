@@ -1,4 +1,6 @@
-/* MAIN PATH of `hemline index`: catalogue -> an index for each category -> a generation.
+/* MAIN PATH of `hemline index`: catalogue -> an index for each category -> a generation. With a Siamese metric:
+ * catalogue
+ * -> points (learned.c) -> an index for each category -> tried out (query/certificate.c) -> a generation.
  *
  * The gallery is the catalogue's shop photos (all photos where no photo is marked consumer, which is the same).
  * Categories are built side by side, largest first, each by one thread and in row order: FAISS then makes the same
@@ -12,9 +14,9 @@
 #include <time.h>
 
 #include "base/threads.h"
+#include "index/build.h"
 #include "index/faiss_index.h"
 #include "index/gallery.h"
-#include "index/generation.h"
 
 enum {
   FLAT_BELOW = 1000,        /* photos: below, scanning is exact and as fast as any index */
@@ -30,6 +32,7 @@ static const double NPROBE_ROOTS = 1.6;
 typedef struct build {
   hem_index_options options;
   const struct kind *kind; /* for all categories that are not too small */
+  hem__learning learning;
   hem__catalog *catalog;
   size_t space;
   uint64_t *order; /* catalogue rows in gallery order */
@@ -106,13 +109,14 @@ static hem_status plan(const build *b, const struct kind *k, hem__generation_cat
   } else if (k->family == IVF) {
     uint32_t nlist = choose_nlist(o, c->photos);
     if (k->coding == PQ) {
-      name_pq(factory, sizeof factory, nlist, b->manifest.dim);
+      name_pq(factory, sizeof factory, nlist, hem__manifest_width(&b->manifest));
     } else {
       snprintf(factory, sizeof factory, "IVF%u,%s", nlist, k->coding == SQ8 ? "SQ8" : "Flat");
     }
     c->nprobe = (uint32_t)hem__min(o->nprobe ? o->nprobe : (size_t)ceil(NPROBE_ROOTS * sqrt(nlist)), nlist);
   }
-  if (k->coding != PLAIN) c->refine = o->refine ? o->refine : k->coding == SQ8 ? 4 : 16;
+  /* What a metric scores anyway needs no more than its own distance. */
+  if (k->coding != PLAIN) c->refine = o->refine ? o->refine : b->learning.metric ? 1 : k->coding == SQ8 ? 4 : 16;
   hem_status status = hem__strdup(k->name, &c->kind, err);
   return status ? status : hem__strdup(factory, &c->factory, err);
 }
@@ -170,30 +174,40 @@ static hem_status order_photos(build *b, const hem__photos *photos, hem_error *e
 
 /* ---- building one category ---- */
 
-static hem_status finish_file(hem__aside *file, const char *name, hem__generation_file *out, hem_error *err) {
-  hem_status status = hem__aside_publish(file, &out->size, &out->digest, err);
-  return status ? status : hem__strdup(name, &out->name, err);
+static hem__listed_rows rows_of(const build *b, const hem__generation_category *c) {
+  return (hem__listed_rows){.catalog = b->options.catalog,
+                            .all = hem__catalog_matrix(b->catalog, b->space),
+                            .order = b->order + c->first,
+                            .count = c->photos};
 }
 
-/* The category's vectors, in gallery order. */
-static hem_status copy_vectors(const build *b, const hem__generation_category *c, float **out, hem_error *err) {
-  hem__matrix all = hem__catalog_matrix(b->catalog, b->space);
-  size_t values;
-  if (!hem__mul(c->photos, all.dim, &values)) return hem__fail(err, HEM_ENOMEM, "category '%s' is too large", c->name);
-  hem_status status = hem__alloc(values, sizeof(float), "vectors", out, err);
-  for (size_t i = 0; i < c->photos && !status; i++) {
-    const float *from = hem__row(all, b->order[c->first + i]);
-    float *to = *out + i * all.dim;
-    if (!hem__all_finite(from, all.dim))
-      status = hem__fail(err, HEM_ECORRUPT, "row %llu of %s holds a value that is not a number, or is beyond 1e15",
-                         (unsigned long long)b->order[c->first + i], b->options.catalog);
+/* The embeddings, normalised for cosine. */
+static hem_status copy_vectors(const build *b, const hem__listed_rows *rows, float *out, hem_error *err) {
+  size_t dim = rows->all.dim;
+  for (size_t i = 0; i < rows->count; i++) {
+    const float *from = hem__row(rows->all, rows->order[i]);
+    float *to = out + i * dim;
+    if (!hem__all_finite(from, dim))
+      return hem__fail(err, HEM_ECORRUPT, "row %llu of %s holds a value that is not a number, or is beyond 1e15",
+                       (unsigned long long)rows->order[i], rows->catalog);
     if (b->options.distance == HEM_COSINE) {
-      hem__normalise(from, all.dim, to);
+      hem__normalise(from, dim, to);
     } else {
-      memcpy(to, from, all.dim * sizeof *to);
+      memcpy(to, from, dim * sizeof *to);
     }
   }
-  return status;
+  return HEM_OK;
+}
+
+/* What FAISS gets of a category, in gallery order. */
+static hem_status make_vectors(const build *b, const hem__generation_category *c, float **out, hem_error *err) {
+  hem__listed_rows rows = rows_of(b, c);
+  size_t values;
+  if (!hem__mul(c->photos, hem__manifest_width(&b->manifest), &values))
+    return hem__fail(err, HEM_ENOMEM, "category '%s' is too large", c->name);
+  hem_status status = hem__alloc(values, sizeof(float), "vectors", out, err);
+  if (status) return status;
+  return b->learning.metric ? hem__learning_scaled(&b->learning, &rows, *out, err) : copy_vectors(b, &rows, *out, err);
 }
 
 static hem_status write_vectors(const build *b, size_t number, hem__matrix vectors, hem_error *err) {
@@ -203,7 +217,7 @@ static hem_status write_vectors(const build *b, size_t number, hem__matrix vecto
   snprintf(name, sizeof name, "c%04zu.f32", number);
   hem_status status = hem__publication_file(&b->publication, name, &file, err);
   if (!status) status = hem__aside_write(file, vectors.at, vectors.rows * vectors.dim * sizeof(float), err);
-  if (!status) status = finish_file(file, name, &c->vectors, err);
+  if (!status) status = hem__publication_finish_file(file, name, &c->vectors, err);
   hem__aside_free(file);
   return status;
 }
@@ -222,10 +236,17 @@ static hem_status write_index(build *b, size_t number, hem__matrix vectors, hem_
   hem_status status = hem__faiss_build(&recipe, vectors, &index, err);
   if (!status) status = hem__publication_file(&b->publication, name, &file, err);
   if (!status) status = hem__faiss_write(index, file, err);
-  if (!status) status = finish_file(file, name, &c->index, err);
+  if (!status) status = hem__publication_finish_file(file, name, &c->index, err);
   hem__aside_free(file);
   hem__faiss_free(index);
   return status;
+}
+
+static hem_status write_points(build *b, size_t number, hem_error *err) {
+  hem__generation_category *c = &b->manifest.categories[number];
+  hem__listed_rows rows = rows_of(b, c);
+  c->rerank = (uint32_t)hem__min(b->options.rerank ? b->options.rerank : c->photos, c->photos);
+  return hem__learning_write_points(&b->learning, &b->publication, number, &rows, &c->points, err);
 }
 
 static void build_category(void *context, size_t i, size_t worker) {
@@ -235,16 +256,17 @@ static void build_category(void *context, size_t i, size_t worker) {
   hem_error *err = &b->errors[number];
   float *values = NULL;
   (void)worker;
-  hem_status status = copy_vectors(b, c, &values, err);
-  hem__matrix vectors = {.at = values, .rows = c->photos, .dim = b->manifest.dim};
+  hem_status status = make_vectors(b, c, &values, err);
+  hem__matrix vectors = {.at = values, .rows = c->photos, .dim = hem__manifest_width(&b->manifest)};
   if (!status) status = write_vectors(b, number, vectors, err);
   if (!status && *c->factory) {
     status = write_index(b, number, vectors, err);
   } else {
     atomic_fetch_add(&b->done, c->photos);
   }
-  err->code = status;
   free(values);
+  if (!status && b->learning.metric) status = write_points(b, number, err);
+  err->code = status;
 }
 
 /* ---- the run ---- */
@@ -257,7 +279,10 @@ static hem_status check_options(build *b, hem_error *err) {
     return hem__fail(err, HEM_EINVAL, "no distance has the number %d", (int)o->distance);
   if (!hem__is_utf8(o->catalog)) return hem__fail(err, HEM_EINVAL, "the catalogue's path is not UTF-8: rename it");
   hem__map file = {0};
-  hem_status status = find_kind(o, &b->kind, err);
+  hem_status status = hem__learning_open(o, &b->learning, err);
+  if (status) return status;
+  if (b->learning.metric) b->options.distance = b->learning.metric->candidate_distance;
+  status = find_kind(o, &b->kind, err);
   if (!status) status = check_settings(o, err);
   if (!status) status = hem__map_open(o->catalog, &file, err);
   if (status == HEM_ECORRUPT)
@@ -270,6 +295,8 @@ static hem_status open_catalog(build *b, hem_error *err) {
   const hem_index_options *o = &b->options;
   hem_status status = hem__catalog_open(o->catalog, &b->catalog, err);
   if (!status) status = hem__catalog_find_space(b->catalog, o->space, &b->space, err);
+  if (!status && b->learning.metric)
+    status = hem__learning_check(&b->learning, hem__catalog_space(b->catalog, b->space), err);
   if (!status) status = hem__catalog_check(b->catalog, b->space, 0, hem__catalog_photos(b->catalog)->count, err);
   return status;
 }
@@ -287,12 +314,23 @@ static hem_status describe(build *b, hem_error *err) {
   return status;
 }
 
+/* From here on the manifest knows the width of points. */
+static hem_status write_metric(build *b, hem_error *err) {
+  hem__listed_rows gallery = {.catalog = b->options.catalog,
+                              .all = hem__catalog_matrix(b->catalog, b->space),
+                              .order = b->order,
+                              .count = b->photos};
+  hem_status status = hem__learning_fit(&b->learning, &gallery, err);
+  return status ? status : hem__learning_write(&b->learning, &b->publication, &b->manifest.metric, err);
+}
+
 static hem_status plan_all(build *b, hem_error *err) {
   const hem__photos *photos = hem__catalog_photos(b->catalog);
   hem__manifest *m = &b->manifest;
   hem_status status = describe(b, err);
   if (!status) status = list_categories(b, photos, err);
   if (!status) status = order_photos(b, photos, err);
+  if (!status && b->learning.metric) status = write_metric(b, err);
   for (size_t c = 0; c < m->category_count && !status; c++) status = plan(b, b->kind, &m->categories[c], err);
   if (!status) status = hem__alloc(m->category_count, sizeof *b->errors, "categories", &b->errors, err);
   if (!status) status = hem__alloc(m->category_count, sizeof *b->largest_first, "categories", &b->largest_first, err);
@@ -356,12 +394,30 @@ static hem_status write_gallery(build *b, hem_error *err) {
   hem__aside *file = NULL;
   hem_status status = hem__publication_file(&b->publication, "gallery.bin", &file, err);
   if (!status) status = hem__gallery_write(file, hem__catalog_photos(b->catalog), b->order, b->photos, err);
-  if (!status) status = finish_file(file, "gallery.bin", &b->manifest.gallery, err);
+  if (!status) status = hem__publication_finish_file(file, "gallery.bin", &b->manifest.gallery, err);
   hem__aside_free(file);
   return status;
 }
 
-hem_status hem_index(const hem_index_options *options, hem_error *err) {
+/* Bytes that lose too much become half floats, unless bytes were asked for. */
+static hem_status try_generation(build *b, hem__try *try_out, hem_error *err) {
+  hem__trial trial = {.options = &b->options,
+                      .catalog = b->catalog,
+                      .space = b->space,
+                      .metric = b->learning.metric,
+                      .folder = b->publication.folder,
+                      .manifest = &b->manifest};
+  hem_status status = try_out(&trial, err);
+  if (status || !trial.too_coarse) return status;
+  b->learning.precision = b->manifest.metric.precision = HEM__F16;
+  for (size_t c = 0; c < b->manifest.category_count && !status; c++) {
+    status = hem__publication_remove(&b->publication, &b->manifest.categories[c].points, err);
+    if (!status) status = write_points(b, c, err);
+  }
+  return status ? status : try_out(&trial, err);
+}
+
+hem_status hem__index(const hem_index_options *options, hem__try *try_out, hem_error *err) {
   build b = {.publication = {.lock = {.fd = -1}}};
   hem_status status = hem__options_copy(&b.options, sizeof b.options, options, "hem_index_options", err);
   if (!status) status = check_options(&b, err);
@@ -371,11 +427,13 @@ hem_status hem_index(const hem_index_options *options, hem_error *err) {
   if (!status) status = plan_all(&b, err);
   if (!status) status = write_gallery(&b, err);
   if (!status) status = build_all(&b, err);
+  if (!status && b.learning.metric) status = try_generation(&b, try_out, err);
   if (!status)
     status = hem__publication_finish(&b.publication, &b.manifest, b.options.keep ? b.options.keep : KEEP, err);
   hem__publication_close(&b.publication);
   hem__manifest_clear(&b.manifest);
   hem__catalog_close(b.catalog);
+  hem__learning_close(&b.learning);
   free(b.largest_first);
   free(b.errors);
   free(b.order);

@@ -212,6 +212,21 @@ hem_status hem__publication_file(const hem__publication *p, const char *name, he
   return status;
 }
 
+hem_status hem__publication_finish_file(hem__aside *file, const char *name, hem__generation_file *out, hem_error *err) {
+  hem_status status = hem__aside_publish(file, &out->size, &out->digest, err);
+  return status ? status : hem__strdup(name, &out->name, err);
+}
+
+hem_status hem__publication_remove(const hem__publication *p, hem__generation_file *file, hem_error *err) {
+  char *path = NULL;
+  hem_status status = hem__print(&path, err, "%s/%s", p->folder, file->name);
+  if (!status) status = hem__remove_tree(path, err);
+  free(path);
+  free(file->name);
+  *file = (hem__generation_file){0};
+  return status;
+}
+
 static hem_status write_text(const char *path, const char *text, size_t size, hem__digest *digest, hem_error *err) {
   hem__aside *file = NULL;
   hem_status status = hem__aside_new(path, &file, err);

@@ -6,6 +6,10 @@
  *                           /gallery.bin   photos and items (gallery.h)
  *                           /c0000.f32     vectors of the first category, float32, row-major
  *                           /c0000.faiss   its FAISS index, unless it is flat
+ *   and where answers are reranked by a Siamese metric (learned.h):
+ *                           /metric.h5     the metric, as it was given
+ *                           /quantiser.f32 low and step of each dimension (metric/quantise.h)
+ *                           /c0000.u8      points of the first category, or c0000.f16
  *
  * A generation is immutable. It is written under a name ending in .tmp, synced, renamed, and becomes current when
  * CURRENT is replaced. CURRENT vouches for the manifest and the manifest for every file, by size and SHA-256,
@@ -14,8 +18,9 @@
 #define HEM_INDEX_GENERATION_H
 
 #include "base/file.h"
-#include "metric/distance.h"
 #include "ingest/catalog.h"
+#include "metric/distance.h"
+#include "metric/score.h"
 
 /* ---- what a manifest says ---- */
 
@@ -32,7 +37,19 @@ typedef struct hem__generation_category {
   size_t first, photos;               /* its range in the gallery */
   uint32_t ef_search, nprobe, refine; /* 0: does not apply */
   hem__generation_file vectors, index;
+  hem__generation_file points; /* what a metric scores; NULL without one */
+  uint32_t rerank;             /* candidates that it scores, 1 to `photos` */
+  hem_certificate certificate; /* queries of this category, in this category */
 } hem__generation_category;
+
+/* What a Siamese metric adds (learned.h). */
+typedef struct hem__generation_metric {
+  hem__generation_file file; /* name NULL: there is no metric */
+  hem__generation_file quantiser;
+  size_t width; /* values of a point, and of a vector */
+  hem__precision precision;
+  hem_certificate certificate; /* all categories searched together */
+} hem__generation_metric;
 
 typedef struct hem__manifest {
   char *catalog;                /* path, as it was given */
@@ -43,10 +60,18 @@ typedef struct hem__manifest {
   hem__generation_file gallery;
   hem__generation_category *categories;
   size_t category_count;
+  hem__generation_metric metric;
 } hem__manifest;
 
+static inline bool hem__manifest_learned(const hem__manifest *m) { return m->metric.file.name != NULL; }
+/* Values of a row of the vectors files: with a metric, of a point of it. */
+static inline size_t hem__manifest_width(const hem__manifest *m) {
+  return hem__manifest_learned(m) ? m->metric.width : m->dim;
+}
+
 void hem__manifest_clear(hem__manifest *manifest);
-/* JSON text, freed with free(). The same manifest gives the same bytes. */
+/* JSON text, of version 1 without a metric and 2 with one, freed with free(). The same manifest gives the same bytes.
+ */
 hem_status hem__manifest_print(const hem__manifest *manifest, char **json, size_t *size, hem_error *err);
 /* Checks every field. Errors: ECORRUPT, EVERSION. */
 hem_status hem__manifest_parse(const char *json, size_t size, const char *name, hem__manifest *out, hem_error *err);
@@ -79,6 +104,10 @@ hem_status hem__publication_open(const char *store, hem__publication *out, hem_e
 /* Starts a file of it, to be finished with hem__aside_publish. */
 hem_status hem__publication_file(const hem__publication *publication, const char *name, hem__aside **out,
                                  hem_error *err);
+/* Publishes a file of it under its name, and says so in *out. */
+hem_status hem__publication_finish_file(hem__aside *file, const char *name, hem__generation_file *out, hem_error *err);
+/* Takes a finished file out of it again. */
+hem_status hem__publication_remove(const hem__publication *publication, hem__generation_file *file, hem_error *err);
 /* Writes the manifest, publishes, and removes generations older than the `keep` before it. */
 hem_status hem__publication_finish(hem__publication *publication, const hem__manifest *manifest, size_t keep,
                                    hem_error *err);

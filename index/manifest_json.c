@@ -5,7 +5,11 @@
 
 #include "index/generation.h"
 
-enum { VERSION = 1, CATEGORIES_MAX = 1000000 };
+/* A generation without a metric is of version 1, so that older Hemlines read it. */
+enum { VERSION_PLAIN = 1, VERSION = 2, CATEGORIES_MAX = 1000000 };
+
+static const char *const precisions[] = {[HEM__U8] = "u8", [HEM__F16] = "f16"};
+enum { PRECISIONS = sizeof precisions / sizeof *precisions };
 
 static void clear_file(hem__generation_file *file) { free(file->name); }
 
@@ -17,9 +21,12 @@ void hem__manifest_clear(hem__manifest *m) {
     free(c->factory);
     clear_file(&c->vectors);
     clear_file(&c->index);
+    clear_file(&c->points);
   }
   free(m->categories);
   clear_file(&m->gallery);
+  clear_file(&m->metric.file);
+  clear_file(&m->metric.quantiser);
   free(m->catalog);
   free(m->space);
   free(m->space_hash);
@@ -43,20 +50,47 @@ static json_t *category_to_json(const hem__generation_category *c) {
                    "vectors", file_to_json(&c->vectors), "index", file_to_json(&c->index));
 }
 
+static json_t *certificate_to_json(const hem_certificate *c) {
+  return json_pack("{s:f, s:f, s:f, s:I, s:I}", "overlap", c->overlap, "low", c->low, "high", c->high, "queries",
+                   (json_int_t)c->queries, "k", (json_int_t)c->k);
+}
+
+/* Adds what a metric needs to a category's object. Takes the object; NULL where that fails. */
+static json_t *add_points(json_t *object, const hem__generation_category *c) {
+  int failed = json_object_set_new(object, "points", file_to_json(&c->points)) |
+               json_object_set_new(object, "rerank", json_integer(c->rerank)) |
+               json_object_set_new(object, "certificate", certificate_to_json(&c->certificate));
+  if (!failed) return object;
+  json_decref(object);
+  return NULL;
+}
+
+static json_t *metric_to_json(const hem__generation_metric *m) {
+  return json_pack("{s:o, s:o, s:I, s:s, s:o}", "file", file_to_json(&m->file), "quantiser",
+                   file_to_json(&m->quantiser), "width", (json_int_t)m->width, "precision", precisions[m->precision],
+                   "certificate", certificate_to_json(&m->certificate));
+}
+
 static json_t *to_json(const hem__manifest *m) {
   char identity[65];
+  bool learned = hem__manifest_learned(m);
   hem__digest_hex(&m->catalog_identity, identity);
   json_t *categories = json_array();
-  for (size_t i = 0; i < m->category_count; i++)
-    if (json_array_append_new(categories, category_to_json(&m->categories[i])) != 0) {
-      json_decref(categories);
-      return NULL;
-    }
-  return json_pack("{s:s, s:i, s:s, s:s, s:s, s:{s:s, s:s, s:s, s:I}, s:s, s:o, s:o}", "format", "hemline generation",
-                   "version", VERSION, "hemline", HEM_VERSION_STRING, "catalog", m->catalog, "catalog_identity",
-                   identity, "space", "name", m->space, "sha256", m->space_hash, "features", m->features, "dim",
-                   (json_int_t)m->dim, "distance", hem_distance_name(m->distance), "gallery", file_to_json(&m->gallery),
-                   "categories", categories);
+  for (size_t i = 0; i < m->category_count; i++) {
+    json_t *category = category_to_json(&m->categories[i]);
+    if (learned) category = add_points(category, &m->categories[i]);
+    if (json_array_append_new(categories, category) == 0) continue;
+    json_decref(categories);
+    return NULL;
+  }
+  json_t *root = json_pack(
+      "{s:s, s:i, s:s, s:s, s:s, s:{s:s, s:s, s:s, s:I}, s:s, s:o, s:o}", "format", "hemline generation", "version",
+      learned ? VERSION : VERSION_PLAIN, "hemline", HEM_VERSION_STRING, "catalog", m->catalog, "catalog_identity",
+      identity, "space", "name", m->space, "sha256", m->space_hash, "features", m->features, "dim", (json_int_t)m->dim,
+      "distance", hem_distance_name(m->distance), "gallery", file_to_json(&m->gallery), "categories", categories);
+  if (!root || !learned || json_object_set_new(root, "metric", metric_to_json(&m->metric)) == 0) return root;
+  json_decref(root);
+  return NULL;
 }
 
 hem_status hem__manifest_print(const hem__manifest *manifest, char **json, size_t *size, hem_error *err) {
@@ -100,6 +134,14 @@ static uint64_t number(reader *r, const json_t *object, const char *field, uint6
   return 0;
 }
 
+static double share(reader *r, const json_t *object, const char *field) {
+  const json_t *value = json_object_get(object, field);
+  double n = json_number_value(value);
+  if (json_is_number(value) && n >= 0 && n <= 1) return n;
+  wrong(r, field);
+  return 0;
+}
+
 /* A plain name in the generation's own folder. */
 static bool is_file_name(const char *name) { return *name && *name != '.' && strlen(name) < 64 && !strchr(name, '/'); }
 
@@ -119,7 +161,31 @@ static hem__generation_file file(reader *r, const json_t *object, const char *fi
   return f;
 }
 
-static void category(reader *r, const json_t *object, hem__generation_category *c) {
+static hem_certificate certificate(reader *r, const json_t *object) {
+  const json_t *value = json_object_get(object, "certificate");
+  hem_certificate c = {.overlap = share(r, value, "overlap"),
+                       .low = share(r, value, "low"),
+                       .high = share(r, value, "high"),
+                       .queries = number(r, value, "queries", INT64_MAX),
+                       .k = (uint32_t)number(r, value, "k", 1000000)};
+  if (c.low > c.overlap || c.overlap > c.high) wrong(r, "overlap");
+  return c;
+}
+
+static void metric(reader *r, const json_t *root, hem__generation_metric *m) {
+  const json_t *object = json_object_get(root, "metric");
+  const char *name = json_string_value(json_object_get(object, "precision"));
+  uint8_t precision = 0;
+  m->file = file(r, object, "file", false);
+  m->quantiser = file(r, object, "quantiser", false);
+  m->width = number(r, object, "width", HEM__METRIC_DIM_MAX);
+  m->certificate = certificate(r, object);
+  if (!name || !hem__name_find(name, precisions, PRECISIONS, &precision)) wrong(r, "precision");
+  m->precision = (hem__precision)precision;
+  if (m->width == 0 || m->quantiser.size != 2 * m->width * sizeof(float)) wrong(r, "width");
+}
+
+static void category(reader *r, const json_t *object, bool learned, hem__generation_category *c) {
   c->name = text(r, object, "name");
   c->kind = text(r, object, "kind");
   c->factory = text(r, object, "faiss");
@@ -130,6 +196,11 @@ static void category(reader *r, const json_t *object, hem__generation_category *
   c->refine = (uint32_t)number(r, object, "refine", 10000);
   c->vectors = file(r, object, "vectors", false);
   c->index = file(r, object, "index", true);
+  if (!learned) return;
+  c->points = file(r, object, "points", false);
+  c->rerank = (uint32_t)number(r, object, "rerank", c->photos);
+  c->certificate = certificate(r, object);
+  if (c->rerank == 0) wrong(r, "rerank");
 }
 
 static void check_names(reader *r, const hem__manifest *m) {
@@ -143,18 +214,20 @@ static void check_names(reader *r, const hem__manifest *m) {
   hem__set_clear(&names);
 }
 
-/* Categories cover the gallery from its first photo on, none empty, and each vectors file has its size. */
+/* Categories cover the gallery from its first photo on, none empty, and files of vectors and points have their sizes.
+ */
 static void check_ranges(reader *r, const hem__manifest *m) {
-  size_t next = 0, bytes;
+  size_t next = 0, bytes, width = hem__manifest_width(m), point = width * (m->metric.precision == HEM__F16 ? 2 : 1);
   for (size_t i = 0; i < m->category_count && !r->status; i++) {
     const hem__generation_category *c = &m->categories[i];
     if (c->first != next || c->photos == 0) wrong(r, "first");
-    if (!hem__mul(c->photos, m->dim * sizeof(float), &bytes) || bytes != c->vectors.size) wrong(r, "vectors");
+    if (!hem__mul(c->photos, width * sizeof(float), &bytes) || bytes != c->vectors.size) wrong(r, "vectors");
+    if (c->points.name && c->photos * point != c->points.size) wrong(r, "points");
     next += c->photos;
   }
 }
 
-static void manifest(reader *r, const json_t *root, hem__manifest *m) {
+static void manifest(reader *r, const json_t *root, bool learned, hem__manifest *m) {
   const json_t *space = json_object_get(root, "space"), *categories = json_object_get(root, "categories");
   m->catalog = text(r, root, "catalog");
   if (json_object_get(root, "catalog_identity")) digest(r, root, "catalog_identity", &m->catalog_identity);
@@ -166,13 +239,14 @@ static void manifest(reader *r, const json_t *root, hem__manifest *m) {
   if (m->dim == 0) wrong(r, "dim");
   if (!distance || hem_distance_parse(distance, &m->distance, NULL)) wrong(r, "distance");
   m->gallery = file(r, root, "gallery", false);
+  if (learned) metric(r, root, &m->metric);
   size_t count = json_array_size(categories);
   if (!json_is_array(categories) || count > CATEGORIES_MAX) wrong(r, "categories");
   if (r->status) return;
   r->status = hem__alloc(count, sizeof *m->categories, "categories", &m->categories, r->err);
   for (size_t i = 0; i < count && !r->status; i++) {
     m->category_count = i + 1;
-    category(r, json_array_get(categories, i), &m->categories[i]);
+    category(r, json_array_get(categories, i), learned, &m->categories[i]);
   }
   check_names(r, m);
   check_ranges(r, m);
@@ -188,12 +262,12 @@ hem_status hem__manifest_parse(const char *json, size_t size, const char *name, 
   json_int_t version = json_integer_value(json_object_get(root, "version"));
   if (!format || strcmp(format, "hemline generation") != 0) {
     r.status = hem__fail(err, HEM_EVERSION, "%s is not a Hemline manifest", name);
-  } else if (version != VERSION) {
-    r.status =
-        hem__fail(err, HEM_EVERSION, "%s has version %lld and this Hemline reads version %d: use a newer Hemline", name,
-                  (long long)version, VERSION);
+  } else if (version != VERSION_PLAIN && version != VERSION) {
+    r.status = hem__fail(err, HEM_EVERSION,
+                         "%s has version %lld and this Hemline reads versions %d and %d: use a newer Hemline", name,
+                         (long long)version, VERSION_PLAIN, VERSION);
   } else {
-    manifest(&r, root, &m);
+    manifest(&r, root, version == VERSION, &m);
   }
   json_decref(root);
   if (r.status) {

@@ -3,6 +3,7 @@
 #define HEM_QUERY_CANDIDATES_H
 
 #include "index/faiss_index.h"
+#include "metric/metric.h"
 
 /* One category of an open generation. Immutable; shared by threads. */
 typedef struct hem__category {
@@ -12,6 +13,9 @@ typedef struct hem__category {
   hem__matrix vectors;     /* mapped */
   const hem__faiss *index; /* NULL: flat */
   uint32_t refine;         /* not 0: the index's distances are rough; ask it for refine * k and compute them anew */
+  const uint8_t *points;   /* what the metric scores, mapped, row by row; NULL without one, as is the next */
+  const hem__calibration *calibration;
+  uint32_t rerank; /* candidates that it scores */
 } hem__category;
 
 /* One thread's working memory. Zeroed is empty. */

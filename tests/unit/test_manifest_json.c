@@ -31,6 +31,37 @@ static const hem__manifest sample = {.catalog = "shop.h5",
                                      .categories = categories,
                                      .category_count = 2};
 
+/* The same with a metric: bytes for points. */
+static hem__generation_category learned_categories[2];
+static hem__manifest learned(void) {
+  hem__manifest m = sample;
+  m.categories = learned_categories;
+  m.metric =
+      (hem__generation_metric){.file = {.name = "metric.h5", .size = 4321, .digest = {{6}}},
+                               .quantiser = {.name = "quantiser.f32", .size = 3 * 2 * 4, .digest = {{7}}},
+                               .width = 3,
+                               .certificate = {.overlap = 0.995, .low = 0.99, .high = 0.9975, .queries = 250, .k = 20}};
+  for (size_t i = 0; i < 2; i++) {
+    hem__generation_category *c = &learned_categories[i];
+    *c = categories[i];
+    c->points = (hem__generation_file){.name = i ? "c0001.u8" : "c0000.u8", .size = c->photos * 3, .digest = {{8}}};
+    c->rerank = i ? 7 : 64;
+    if (i == 0) c->certificate = (hem_certificate){.overlap = 1, .low = 0.9, .high = 1, .queries = 3, .k = 20};
+  }
+  return m;
+}
+
+static json_t *learned_json(void) {
+  hem__manifest m = learned();
+  char *text = NULL;
+  size_t size;
+  ck_ok(hem__manifest_print(&m, &text, &size, err));
+  json_t *root = json_loadb(text, size, 0, NULL);
+  ck_assert_ptr_nonnull(root);
+  free(text);
+  return root;
+}
+
 static char *print_sample(size_t *size) {
   char *json = NULL;
   ck_ok(hem__manifest_print(&sample, &json, size, err));
@@ -78,6 +109,37 @@ START_TEST(what_is_printed_is_parsed) {
   hem__manifest_clear(&m);
   free(again);
   free(json);
+}
+END_TEST
+
+START_TEST(a_metric_is_printed_and_parsed) {
+  for (hem__precision p = HEM__U8; p <= HEM__F16; p++) {
+    hem__manifest m = learned(), back;
+    char *json = NULL, *again = NULL;
+    size_t size, again_size;
+    m.metric.precision = p;
+    for (size_t i = 0; i < 2; i++) m.categories[i].points.size = m.categories[i].photos * (p == HEM__U8 ? 3 : 6);
+    ck_ok(hem__manifest_print(&m, &json, &size, err));
+    ck_assert_ptr_nonnull(strstr(json, "\"version\": 2"));
+    ck_ok(hem__manifest_parse(json, size, "manifest.json", &back, err));
+    ck_assert(hem__manifest_learned(&back) && back.metric.width == 3 && back.metric.precision == p);
+    ck_assert(back.metric.certificate.overlap == 0.995 && back.metric.certificate.queries == 250);
+    ck_assert(back.categories[0].rerank == 64 && back.categories[1].rerank == 7);
+    ck_ok(hem__manifest_print(&back, &again, &again_size, err));
+    ck_assert_str_eq(again, json);
+    hem__manifest_clear(&back);
+    free(again);
+    free(json);
+  }
+}
+END_TEST
+
+/* Hemlines that know no metric go on reading what has none. */
+START_TEST(without_a_metric_a_manifest_is_of_version_1) {
+  json_t *root = sample_json(), *coat = json_array_get(json_object_get(root, "categories"), 0);
+  ck_assert_int_eq(json_integer_value(json_object_get(root, "version")), 1);
+  ck_assert(!json_object_get(root, "metric") && !json_object_get(coat, "points") && !json_object_get(coat, "rerank"));
+  json_decref(root);
 }
 END_TEST
 
@@ -165,6 +227,29 @@ START_TEST(numbers_out_of_range_are_refused) {
 }
 END_TEST
 
+START_TEST(a_metrics_fields_are_refused_by_name) {
+  json_t *root = learned_json(), *metric = json_object_get(root, "metric");
+  json_t *coat = json_array_get(json_object_get(root, "categories"), 0);
+  remove_each(root, root, "'");
+  remove_each(root, coat, "'");
+  remove_each(root, metric, "'");
+  remove_each(root, json_object_get(metric, "certificate"), "'");
+  remove_each(root, json_object_get(metric, "quantiser"), NULL);
+  remove_each(root, json_object_get(coat, "points"), NULL);
+  refuse(root, coat, "rerank", json_integer(0), "rerank");
+  refuse(root, coat, "rerank", json_integer(1201), "rerank");
+  refuse(root, metric, "width", json_integer(0), "width");
+  refuse(root, metric, "width", json_integer(4), "width"); /* not the quantiser's size */
+  refuse(root, metric, "precision", json_string("f16"), "points");
+  refuse(root, metric, "precision", json_string("u16"), "precision");
+  refuse(root, json_object_get(metric, "certificate"), "overlap", json_real(0.98), "overlap");
+  refuse(root, json_object_get(metric, "certificate"), "high", json_real(0.98), "overlap");
+  refuse(root, json_object_get(metric, "certificate"), "low", json_real(-0.1), "low");
+  refuse(root, json_object_get(coat, "points"), "name", json_string("../x"), "points");
+  json_decref(root);
+}
+END_TEST
+
 START_TEST(checksums_must_be_checksums) {
   static const char *const bad[] = {"", "0123", "0000000000000000000000000000000000000000000000000000000000000000f",
                                     "G000000000000000000000000000000000000000000000000000000000000000",
@@ -210,7 +295,7 @@ END_TEST
 
 START_TEST(another_format_or_version_is_told_apart_from_damage) {
   json_t *root = sample_json();
-  json_object_set_new(root, "version", json_integer(2));
+  json_object_set_new(root, "version", json_integer(3));
   ck_fails(parse(root, err), HEM_EVERSION, "newer Hemline");
   json_object_del(root, "version");
   ck_fails(parse(root, err), HEM_EVERSION, "manifest.json");
@@ -254,8 +339,9 @@ START_TEST(a_name_that_is_not_utf8_is_not_printed) {
 }
 END_TEST
 
-HEM_TESTS("manifest_json", what_is_printed_is_parsed, every_name_of_a_distance_goes_both_ways,
-          a_missing_or_odd_field_is_refused_by_name, numbers_out_of_range_are_refused, checksums_must_be_checksums,
-          files_outside_the_generation_are_refused, two_categories_of_one_name_are_refused,
-          another_format_or_version_is_told_apart_from_damage, text_that_is_not_json_is_refused,
-          no_part_of_a_manifest_is_a_manifest, a_name_that_is_not_utf8_is_not_printed)
+HEM_TESTS("manifest_json", what_is_printed_is_parsed, a_metric_is_printed_and_parsed,
+          without_a_metric_a_manifest_is_of_version_1, a_metrics_fields_are_refused_by_name,
+          every_name_of_a_distance_goes_both_ways, a_missing_or_odd_field_is_refused_by_name,
+          numbers_out_of_range_are_refused, checksums_must_be_checksums, files_outside_the_generation_are_refused,
+          two_categories_of_one_name_are_refused, another_format_or_version_is_told_apart_from_damage,
+          text_that_is_not_json_is_refused, no_part_of_a_manifest_is_a_manifest, a_name_that_is_not_utf8_is_not_printed)
