@@ -15,11 +15,13 @@ size_t hem__cores(void) {
   return count > 0 ? (size_t)count : 1;
 }
 
-int hem__omp_hold(void) {
+int hem__omp_use(size_t threads) {
   int before = omp_get_max_threads();
-  omp_set_num_threads(1);
+  omp_set_num_threads((int)hem__min(threads ? threads : hem__cores(), 1024));
   return before;
 }
+
+int hem__omp_hold(void) { return hem__omp_use(1); }
 
 void hem__omp_release(int held) { omp_set_num_threads(held); }
 

@@ -17,5 +17,7 @@ hem_status hem__parallel_for(size_t count, size_t threads, void (*body)(void *co
 /* The calling thread's OpenMP, held to one thread until released. */
 int hem__omp_hold(void);
 void hem__omp_release(int held);
+/* Lets the calling thread's OpenMP, and BLAS with it, use so many threads (0: one a core) until released. */
+int hem__omp_use(size_t threads);
 
 #endif

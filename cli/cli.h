@@ -16,6 +16,8 @@ typedef struct cli_command {
 
 int cli_ingest(int argc, char **argv);
 int cli_delete(int argc, char **argv);
+int cli_train(int argc, char **argv);
+int cli_export_onnx(int argc, char **argv);
 int cli_index(int argc, char **argv);
 int cli_query(int argc, char **argv);
 int cli_evaluate(int argc, char **argv);

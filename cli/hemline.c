@@ -7,6 +7,7 @@ static const cli_command commands[] = {
     {"demo", "the whole path on 70,000 real garments, with a report to look at", cli_demo},
     {"ingest", "photos into a catalogue of embeddings", cli_ingest},
     {"delete", "items or photos out of a catalogue", cli_delete},
+    {"train", "pairs of photos into the Siamese metric", cli_train},
     {"index", "a catalogue into an index for each category", cli_index},
     {"query", "a photo, vector or row into the nearest items", cli_query},
     {"evaluate", "top-k accuracy of a catalogue's features; recall of a store's indices", cli_evaluate},
@@ -15,6 +16,7 @@ static const cli_command commands[] = {
     {"info", "what is in a catalogue or store", cli_info},
     {"verify", "check every checksum of a catalogue or store", cli_verify},
     {"doctor", "what is wrong with a catalogue: copies, blank or missing photos, outliers", cli_doctor},
+    {"export-onnx", "a metric as an ONNX model", cli_export_onnx},
 };
 enum { COMMANDS = sizeof commands / sizeof *commands };
 
@@ -23,7 +25,7 @@ static void print_help(FILE *out) {
       "Usage: hemline COMMAND [OPTION...]\n"
       "Hemline finds, in a shop's catalogue, the garment in a customer's photo.\n\n",
       out);
-  for (size_t i = 0; i < COMMANDS; i++) fprintf(out, "  %-10s %s\n", commands[i].name, commands[i].summary);
+  for (size_t i = 0; i < COMMANDS; i++) fprintf(out, "  %-11s %s\n", commands[i].name, commands[i].summary);
   fputs(
       "\nEach command explains itself: hemline COMMAND --help\n\n"
       "Examples:\n"

@@ -138,8 +138,8 @@ HEM_API hem_status hem_delete(const hem_delete_options *options, hem_delete_resu
 
 typedef struct hem_epoch {
   size_t seed, epoch; /* from 1 */
-  double loss;        /* mean over the training pairs */
-  double accuracy;    /* top-20 on validation, 0..1; epoch 0: before training */
+  double loss;        /* mean over the training pairs; NaN for epoch 0 */
+  double accuracy;    /* top-20 on validation, 0..1, among the nearest 256; epoch 0: before training */
   double seconds;
 } hem_epoch;
 

@@ -1,5 +1,6 @@
 /* What the two halves of the catalogue's HDF5 code share: the lock, HDF5's own words, and the table that says how
- * a photo's fields lie in the file. Included by catalog_*.c, and by vectors_hdf5.c for the lock. */
+ * a photo's fields lie in the file. Included by catalog_*.c; by vectors_hdf5.c for the lock; and by
+ * metric/metric_file.c, whose files are sealed likewise. */
 #ifndef HEM_INGEST_CATALOG_HDF5_H
 #define HEM_INGEST_CATALOG_HDF5_H
 
@@ -17,6 +18,26 @@ void hem__hdf5_leave(void);
 
 /* "<path>: HDF5 could not <what> (<its innermost reason>)". */
 hem_status hem__hdf5_fail(hem_error *err, hem_status code, const char *what, const char *path);
+
+/* ---- files; all of these are called with the lock held ---- */
+
+/* A new file with room for its seal, whose bytes do not tell when it was made; < 0 on failure. `pages`: every dataset
+ * starts on a page of its own. */
+hid_t hem__hdf5_create(const char *path, bool pages);
+/* Opens, for reading, the very file whose seal was checked on `map`. Errors: ECORRUPT, EBUSY (it was replaced). */
+hem_status hem__hdf5_open(const char *path, const hem__map *map, hid_t *out, hem_error *err);
+/* Properties for a new object (H5P_GROUP_CREATE ...) without its time of birth: the same content makes the same bytes.
+ * To be closed. */
+hid_t hem__hdf5_untimed(hid_t class);
+hid_t hem__hdf5_group(hid_t file, const char *name);
+/* A text as an attribute. */
+bool hem__hdf5_put_text(hid_t object, const char *name, const char *text);
+/* *out is freed with free(). Errors: ECORRUPT (none of that name, no text, or more than 1 MiB), ENOMEM. */
+hem_status hem__hdf5_get_text(hid_t object, const char *name, const char *path, char **out, hem_error *err);
+/* Sizes of a dataset; false unless it has this rank, 1 or 2. */
+bool hem__hdf5_extent(hid_t dataset, int rank, hsize_t extent[2]);
+
+/* ---- columns ---- */
 
 typedef enum hem__column_kind {
   HEM__TEXT,

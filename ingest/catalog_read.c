@@ -31,36 +31,12 @@ static hem_status damaged(const hem__catalog *catalog, const char *what, hem_err
   return hem__fail(err, HEM_ECORRUPT, "%s contradicts itself: %s", catalog->path, what);
 }
 
-/* Rows and columns of a dataset; false unless it has this rank. */
-static bool dataset_extent(hid_t dataset, int rank, hsize_t extent[2]) {
-  extent[0] = 0;
-  extent[1] = 1;
-  hid_t space = H5Dget_space(dataset);
-  bool fine =
-      space >= 0 && H5Sget_simple_extent_ndims(space) == rank && H5Sget_simple_extent_dims(space, extent, NULL) == rank;
-  if (space >= 0) H5Sclose(space);
-  return fine;
-}
-
 /* An attribute's text, kept with the photos' strings. */
 static hem_status get_text(hem__catalog *catalog, hid_t object, const char *name, const char **out, hem_error *err) {
   char *text = NULL;
-  hem_status status = HEM_OK;
-  hid_t attribute = H5Aopen(object, name, H5P_DEFAULT);
-  hid_t type = attribute >= 0 ? H5Aget_type(attribute) : H5I_INVALID_HID;
-  size_t size = type >= 0 && H5Tget_class(type) == H5T_STRING && H5Tis_variable_str(type) == 0 ? H5Tget_size(type) : 0;
-  if (size == 0 || size > 1 << 20) {
-    status = damaged(catalog, "an attribute is missing or is no text", err);
-    goto exit;
-  }
-  if ((status = hem__alloc(size + 1, 1, "an attribute", &text, err))) goto exit;
-  if (H5Aread(attribute, type, text) < 0)
-    status = hem__hdf5_fail(err, HEM_ECORRUPT, "read an attribute", catalog->path);
+  hem_status status = hem__hdf5_get_text(object, name, catalog->path, &text, err);
   if (!status) status = hem__arena_copy(&catalog->photos.strings, text, strlen(text), out, err);
-exit:
   free(text);
-  if (type >= 0) H5Tclose(type);
-  if (attribute >= 0) H5Aclose(attribute);
   return status;
 }
 
@@ -118,7 +94,7 @@ static hem_status read_digests(hem__catalog *catalog, hid_t file, stored_space *
   if (status) goto exit;
   hid_t dataset = H5Dopen2(file, name, H5P_DEFAULT);
   hsize_t extent[2];
-  bool fine = dataset >= 0 && dataset_extent(dataset, 2, extent) && extent[0] == s->blocks &&
+  bool fine = dataset >= 0 && hem__hdf5_extent(dataset, 2, extent) && extent[0] == s->blocks &&
               extent[1] == sizeof s->digests->at &&
               (s->blocks == 0 || H5Dread(dataset, H5T_STD_U8LE, H5S_ALL, H5S_ALL, H5P_DEFAULT, s->digests) >= 0);
   if (dataset >= 0) H5Dclose(dataset);
@@ -138,8 +114,8 @@ static hem_status read_space(hem__catalog *catalog, hid_t file, const char *name
   hsize_t extent[2];
   dataset = H5Dopen2(file, full, H5P_DEFAULT);
   hid_t type = dataset >= 0 ? H5Dget_type(dataset) : H5I_INVALID_HID;
-  bool fine = type >= 0 && H5Tequal(type, H5T_IEEE_F32LE) > 0 && dataset_extent(dataset, 2, extent) && extent[1] > 0 &&
-              extent[0] == catalog->photos.count;
+  bool fine = type >= 0 && H5Tequal(type, H5T_IEEE_F32LE) > 0 && hem__hdf5_extent(dataset, 2, extent) &&
+              extent[1] > 0 && extent[0] == catalog->photos.count;
   if (type >= 0) H5Tclose(type);
   if (!fine) {
     status = damaged(catalog, "a space does not have one float32 vector for each photo", err);
@@ -219,8 +195,8 @@ static hem_status read_column(hem__catalog *catalog, hid_t group, const hem__col
   hem_status status = HEM_OK;
   hid_t dataset = H5Dopen2(group, c->name, H5P_DEFAULT);
   hid_t type = dataset >= 0 ? H5Dget_type(dataset) : H5I_INVALID_HID;
-  if (type < 0 || !dataset_extent(dataset, columns > 1 ? 2 : 1, extent) || extent[0] != count || extent[1] != columns ||
-      !has_type(c, type)) {
+  if (type < 0 || !hem__hdf5_extent(dataset, columns > 1 ? 2 : 1, extent) || extent[0] != count ||
+      extent[1] != columns || !has_type(c, type)) {
     status = damaged(catalog, "a column is missing or has another shape", err);
     goto exit;
   }
@@ -244,7 +220,7 @@ static hem_status count_rows(hem__catalog *catalog, hid_t group, const hem__colu
                              hem_error *err) {
   hsize_t extent[2];
   hid_t dataset = H5Dopen2(group, first->name, H5P_DEFAULT);
-  bool fine = dataset >= 0 && dataset_extent(dataset, 1, extent) && extent[0] < (hsize_t)1 << 40;
+  bool fine = dataset >= 0 && hem__hdf5_extent(dataset, 1, extent) && extent[0] < (hsize_t)1 << 40;
   if (dataset >= 0) H5Dclose(dataset);
   if (!fine) return damaged(catalog, "its first column is missing", err);
   *out = extent[0];
@@ -280,14 +256,6 @@ static hem_status read_rejections(hem__catalog *catalog, hid_t file, hem_error *
   return status;
 }
 
-/* The file that HDF5 opened is the file whose seal was checked. */
-static bool same_file(hid_t file, const hem__map *map) {
-  int *fd = NULL;
-  struct stat st;
-  return H5Fget_vfd_handle(file, H5P_DEFAULT, (void **)&fd) >= 0 && fd && fstat(*fd, &st) == 0 &&
-         (uint64_t)st.st_dev == map->device && (uint64_t)st.st_ino == map->inode;
-}
-
 static hem_status read_base(hem__catalog *catalog, hid_t file, hem_error *err) {
   const char *hex;
   if (H5Aexists(file, "base") <= 0) return HEM_OK;
@@ -297,14 +265,10 @@ static hem_status read_base(hem__catalog *catalog, hid_t file, hem_error *err) {
 }
 
 static hem_status read_file(hem__catalog *catalog, hem_error *err) {
-  hid_t access = H5Pcreate(H5P_FILE_ACCESS);
-  H5Pset_file_locking(access, false, true); /* sealed files do not change; read-only file systems cannot lock */
-  hid_t file = H5Fopen(catalog->path, H5F_ACC_RDONLY, access);
-  H5Pclose(access);
-  if (file < 0) return hem__hdf5_fail(err, HEM_ECORRUPT, "open the file", catalog->path);
-  hem_status status = same_file(file, &catalog->map)
-                          ? read_photos(catalog, file, err)
-                          : hem__fail(err, HEM_EBUSY, "%s was replaced while it was opened: try again", catalog->path);
+  hid_t file = H5I_INVALID_HID;
+  hem_status status = hem__hdf5_open(catalog->path, &catalog->map, &file, err);
+  if (status) return status;
+  status = read_photos(catalog, file, err);
   if (!status) status = read_rejections(catalog, file, err);
   if (!status) status = read_base(catalog, file, err);
   if (!status) status = read_spaces(catalog, file, err);
@@ -318,7 +282,7 @@ hem_status hem__catalog_open(const char *path, hem__catalog **out, hem_error *er
   if (status) return status;
   if ((status = hem__strdup(path, &catalog->path, err))) goto exit;
   if ((status = hem__map_open(path, &catalog->map, err))) goto exit;
-  if ((status = hem__seal_check(&catalog->map, path, &catalog->seal, err))) goto exit;
+  if ((status = hem__seal_check(&catalog->map, path, HEM__SEALED_CATALOG, &catalog->seal, err))) goto exit;
   hem__hdf5_enter();
   status = read_file(catalog, err);
   hem__hdf5_leave();

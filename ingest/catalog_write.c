@@ -9,7 +9,7 @@
 #include "base/threads.h"
 #include "ingest/catalog_hdf5.h"
 
-enum { DEFLATE_LEVEL = 4, PAGE = 4096 };
+enum { DEFLATE_LEVEL = 4 };
 
 /* The HDF5 type of one element, to be closed. */
 static hid_t value_type(const hem__column *c, size_t width) {
@@ -75,21 +75,8 @@ static size_t widest(const rows *all, const hem__column *c) {
   return width;
 }
 
-/* Properties for a new object, without its time of birth: the same rows make the same bytes. */
-static hid_t untimed(hid_t class) {
-  hid_t plist = H5Pcreate(class);
-  H5Pset_obj_track_times(plist, false);
-  return plist;
-}
-
-static hid_t make_group(hid_t file, const char *name) {
-  hid_t plist = untimed(H5P_GROUP_CREATE), group = H5Gcreate2(file, name, H5P_DEFAULT, plist, H5P_DEFAULT);
-  H5Pclose(plist);
-  return group;
-}
-
 static hid_t column_properties(size_t rows_in_chunk, hsize_t columns) {
-  hid_t plist = untimed(H5P_DATASET_CREATE);
+  hid_t plist = hem__hdf5_untimed(H5P_DATASET_CREATE);
   if (rows_in_chunk == 0) return plist; /* HDF5 cannot chunk nothing */
   hsize_t chunk[2] = {rows_in_chunk, columns};
   H5Pset_chunk(plist, columns > 1 ? 2 : 1, chunk);
@@ -137,25 +124,11 @@ static hem_status write_column(hid_t group, const rows *all, const hem__column *
 
 static hem_status write_columns(hid_t file, const char *group_name, const rows *all, const hem__column *columns,
                                 size_t count, const char *path, hem_error *err) {
-  hid_t group = make_group(file, group_name);
+  hid_t group = hem__hdf5_group(file, group_name);
   hem_status status = group < 0 ? hem__hdf5_fail(err, HEM_EIO, "make a group", path) : HEM_OK;
   for (size_t i = 0; i < count && !status; i++) status = write_column(group, all, &columns[i], path, err);
   if (group >= 0) H5Gclose(group);
   return status;
-}
-
-static bool put_text(hid_t object, const char *name, const char *text) {
-  hid_t type = H5Tcopy(H5T_C_S1), space = H5Screate(H5S_SCALAR);
-  H5Tset_size(type, hem__max(strlen(text), 1));
-  H5Tset_strpad(type, H5T_STR_NULLPAD);
-  H5Tset_cset(type, H5T_CSET_UTF8);
-  hid_t attribute = H5Acreate2(object, name, type, space, H5P_DEFAULT, H5P_DEFAULT);
-  /* One byte at least is read: an empty text's terminator. */
-  bool fine = attribute >= 0 && H5Awrite(attribute, type, text) >= 0;
-  if (attribute >= 0) H5Aclose(attribute);
-  H5Sclose(space);
-  H5Tclose(type);
-  return fine;
 }
 
 /* Of a segment only: a catalogue of the same photos is the same bytes, however it grew. */
@@ -163,7 +136,7 @@ static bool put_base(hid_t file, const hem__digest *base) {
   if (!base) return true;
   char hex[65];
   hem__digest_hex(base, hex);
-  return put_text(file, "base", hex);
+  return hem__hdf5_put_text(file, "base", hex);
 }
 
 static bool put_block_dims(hid_t object, const hem__space *space) {
@@ -182,8 +155,9 @@ static bool put_space_attributes(hid_t dataset, const hem__space *space) {
   char names[HEM__BLOCKS_MAX * sizeof space->blocks->name] = "";
   for (size_t i = 0, at = 0; i < space->block_count; i++)
     at += (size_t)snprintf(names + at, sizeof names - at, "%s%s", i ? "," : "", space->blocks[i].name);
-  return put_text(dataset, "features", space->features) && put_text(dataset, "recipe", space->recipe) &&
-         put_text(dataset, "hash", space->hash) && put_text(dataset, "blocks", names) && put_block_dims(dataset, space);
+  return hem__hdf5_put_text(dataset, "features", space->features) &&
+         hem__hdf5_put_text(dataset, "recipe", space->recipe) && hem__hdf5_put_text(dataset, "hash", space->hash) &&
+         hem__hdf5_put_text(dataset, "blocks", names) && put_block_dims(dataset, space);
 }
 
 /* Checksums of one space's vectors: SHA-256 of every HEM__BLOCK_BYTES of all parts' bytes, end to end. */
@@ -302,7 +276,7 @@ static hem_status alloc_digests(sealing *s, hem_error *err) {
 static hem_status write_digests(hid_t group, const char *name, const block_digests *digests, const char *path,
                                 hem_error *err) {
   hsize_t extent[2] = {digests->count, sizeof digests->at->at};
-  hid_t space = H5Screate_simple(2, extent, NULL), plist = untimed(H5P_DATASET_CREATE);
+  hid_t space = H5Screate_simple(2, extent, NULL), plist = hem__hdf5_untimed(H5P_DATASET_CREATE);
   hid_t dataset = H5Dcreate2(group, name, H5T_STD_U8LE, space, H5P_DEFAULT, plist, H5P_DEFAULT);
   bool fine = dataset >= 0 && H5Dwrite(dataset, H5T_STD_U8LE, H5S_ALL, H5S_ALL, H5P_DEFAULT, digests->at) >= 0;
   hem_status status = fine ? HEM_OK : hem__hdf5_fail(err, HEM_EIO, "write checksums", path);
@@ -315,7 +289,7 @@ static hem_status write_digests(hid_t group, const char *name, const block_diges
 /* A contiguous dataset that owns its place in the file at once, so that the place can be sealed around. */
 static hid_t create_vectors(hid_t group, const char *name, size_t count, size_t dim) {
   hsize_t extent[2] = {count, dim};
-  hid_t space = H5Screate_simple(2, extent, NULL), plist = untimed(H5P_DATASET_CREATE);
+  hid_t space = H5Screate_simple(2, extent, NULL), plist = hem__hdf5_untimed(H5P_DATASET_CREATE);
   H5Pset_layout(plist, H5D_CONTIGUOUS);
   H5Pset_alloc_time(plist, H5D_ALLOC_TIME_EARLY);
   H5Pset_fill_time(plist, H5D_FILL_TIME_NEVER);
@@ -343,7 +317,7 @@ static hem_status create_space(sealing *s, hid_t embeddings, size_t space, hem_e
 }
 
 static hem_status create_spaces(sealing *s, hid_t file, hem_error *err) {
-  hid_t embeddings = make_group(file, "embeddings");
+  hid_t embeddings = hem__hdf5_group(file, "embeddings");
   hem_status status = embeddings < 0 ? hem__hdf5_fail(err, HEM_EIO, "make a group", s->path) : HEM_OK;
   for (size_t i = 0; i < s->content->space_count && !status; i++) status = create_space(s, embeddings, i, err);
   if (embeddings >= 0) H5Gclose(embeddings);
@@ -351,25 +325,12 @@ static hem_status create_spaces(sealing *s, hid_t file, hem_error *err) {
 }
 
 static hem_status write_all_digests(const sealing *s, hid_t file, hem_error *err) {
-  hid_t group = make_group(file, "block_sha256");
+  hid_t group = hem__hdf5_group(file, "block_sha256");
   hem_status status = group < 0 ? hem__hdf5_fail(err, HEM_EIO, "make a group", s->path) : HEM_OK;
   for (size_t i = 0; i < s->content->space_count && !status; i++)
     status = write_digests(group, s->content->spaces[i].name, &s->digests[i], s->path, err);
   if (group >= 0) H5Gclose(group);
   return status;
-}
-
-static hid_t create_file(const char *path) {
-  hid_t creation = H5Pcreate(H5P_FILE_CREATE), access = H5Pcreate(H5P_FILE_ACCESS);
-  H5Pset_userblock(creation, HEM__SEAL_SIZE);
-  H5Pset_obj_track_times(creation, false); /* of the root group: see untimed */
-  H5Pset_libver_bounds(access, H5F_LIBVER_LATEST, H5F_LIBVER_LATEST);
-  H5Pset_alignment(access, 1, PAGE);         /* vectors start on pages ... */
-  H5Pset_meta_block_size(access, 16 * PAGE); /* ... and small metadata shares them */
-  hid_t file = H5Fcreate(path, H5F_ACC_TRUNC, creation, access);
-  H5Pclose(access);
-  H5Pclose(creation);
-  return file;
 }
 
 static hem_status write_tables(const sealing *s, hid_t file, hem_error *err) {
@@ -388,9 +349,9 @@ static hem_status write_tables(const sealing *s, hid_t file, hem_error *err) {
 /* Vectors first: their extents then lie in order, before what grows. */
 static hem_status write_file(sealing *s, const char *path, hem_error *err) {
   hem__hdf5_enter();
-  hid_t file = create_file(path);
+  hid_t file = hem__hdf5_create(path, true);
   hem_status status =
-      file >= 0 && put_text(file, "hemline_version", HEM_VERSION_STRING) && put_base(file, s->content->base)
+      file >= 0 && hem__hdf5_put_text(file, "hemline_version", HEM_VERSION_STRING) && put_base(file, s->content->base)
           ? create_spaces(s, file, err)
           : hem__hdf5_fail(err, HEM_EIO, "make the file", path);
   hem__hdf5_leave();

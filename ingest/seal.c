@@ -5,10 +5,21 @@
 #include <string.h>
 #include <unistd.h>
 
-static const char greeting[80] = "Hemline catalogue: an HDF5 file. Open it with hemline, h5py, MATLAB or R.\n";
+/* The greeting opens the file, and its first `word` bytes tell what the file is. */
+static const struct kind {
+  char greeting[80];
+  size_t word;
+  const char *name, *content, *remedy;
+  uint32_t format; /* the newest */
+} kinds[] = {
+    [HEM__SEALED_CATALOG] = {"Hemline catalogue: an HDF5 file. Open it with hemline, h5py, MATLAB or R.\n", 17,
+                             "catalogue", "columns", "make one with 'hemline ingest'", 2},
+    [HEM__SEALED_METRIC] = {"Hemline metric: an HDF5 file. Open it with hemline, h5py, MATLAB or R.\n", 14, "metric",
+                            "weights", "make one with 'hemline train'", 1},
+};
 
 enum {
-  FORMAT = 2,
+  KINDS = sizeof kinds / sizeof *kinds,
   AT_FORMAT = 80,
   AT_COUNT = 84,
   AT_SIZE = 88,
@@ -54,11 +65,23 @@ static bool structure_digest(const hem__map *file, const hem__seal *seal, hem__s
   return true;
 }
 
+static bool is_kind(const hem__map *file, size_t kind) {
+  return file->size > kinds[kind].word && memcmp(file->at, kinds[kind].greeting, kinds[kind].word) == 0;
+}
+
+static hem_status check_kind(const hem__map *file, const char *path, hem__sealed kind, hem_error *err) {
+  if (is_kind(file, kind)) return HEM_OK;
+  for (size_t i = 0; i < KINDS; i++)
+    if (is_kind(file, i))
+      return hem__fail(err, HEM_EVERSION, "%s is a Hemline %s, not a Hemline %s: name one, or %s", path, kinds[i].name,
+                       kinds[kind].name, kinds[kind].remedy);
+  return hem__fail(err, HEM_EVERSION, "%s is not a Hemline %s: %s", path, kinds[kind].name, kinds[kind].remedy);
+}
+
 /* The seal's own bytes: nothing else in it is believed before this passes. */
-static hem_status check_block(const hem__map *file, const char *path, hem_error *err) {
-  static const char word[] = "Hemline catalogue";
-  if (file->size < sizeof word || memcmp(file->at, word, sizeof word - 1) != 0)
-    return hem__fail(err, HEM_EVERSION, "%s is not a Hemline catalogue: make one with 'hemline ingest'", path);
+static hem_status check_block(const hem__map *file, const char *path, hem__sealed kind, hem_error *err) {
+  hem_status status = check_kind(file, path, kind, err);
+  if (status) return status;
   if (file->size < HEM__SEAL_SIZE)
     return hem__fail(err, HEM_ECORRUPT, "%s is cut off inside its seal, after %zu bytes", path, file->size);
   hem__digest found = hem__sha256_of(file->at, AT_OWN_DIGEST), wanted;
@@ -66,20 +89,20 @@ static hem_status check_block(const hem__map *file, const char *path, hem_error 
   if (!hem__digest_equal(&found, &wanted))
     return hem__fail(err, HEM_ECORRUPT, "%s is damaged: the checksum of its seal is wrong", path);
   uint32_t format = get32(file->at + AT_FORMAT);
-  if (format < 1 || format > FORMAT)
-    return hem__fail(err, HEM_EVERSION, "%s has format %u and this Hemline reads formats 1 to %d: use a newer Hemline",
-                     path, format, FORMAT);
+  if (format < 1 || format > kinds[kind].format)
+    return hem__fail(err, HEM_EVERSION, "%s has format %u and this Hemline reads formats 1 to %u: use a newer Hemline",
+                     path, format, kinds[kind].format);
   return HEM_OK;
 }
 
-hem_status hem__seal_check(const hem__map *file, const char *path, hem__seal *out, hem_error *err) {
-  hem_status status = check_block(file, path, err);
+hem_status hem__seal_check(const hem__map *file, const char *path, hem__sealed kind, hem__seal *out, hem_error *err) {
+  hem_status status = check_block(file, path, kind, err);
   if (status) return status;
   uint64_t size = get64(file->at + AT_SIZE);
   if (size != file->size)
     return hem__fail(err, HEM_ECORRUPT, "%s has %zu bytes and was sealed with %llu: it was cut off or added to", path,
                      file->size, (unsigned long long)size);
-  hem__seal seal = {.extent_count = get32(file->at + AT_COUNT), .format = get32(file->at + AT_FORMAT)};
+  hem__seal seal = {.kind = kind, .extent_count = get32(file->at + AT_COUNT), .format = get32(file->at + AT_FORMAT)};
   memcpy(seal.identity.at, file->at + AT_OWN_DIGEST, sizeof seal.identity.at);
   if (seal.extent_count > HEM__SEAL_EXTENTS)
     return hem__fail(err, HEM_ECORRUPT, "%s is damaged: its seal lists %zu extents", path, seal.extent_count);
@@ -94,7 +117,8 @@ hem_status hem__seal_check(const hem__map *file, const char *path, hem__seal *ou
   hem__sha256_free(hash);
   if (!sane || memcmp(found.at, file->at + AT_DIGEST, sizeof found.at) != 0)
     return hem__fail(err, HEM_ECORRUPT,
-                     "%s is damaged: the checksum of its columns is wrong, it changed after it was sealed", path);
+                     "%s is damaged: the checksum of its %s is wrong, it changed after it was sealed", path,
+                     kinds[kind].content);
   *out = seal;
   return HEM_OK;
 }
@@ -121,8 +145,8 @@ hem_status hem__seal_write(const char *path, const hem__seal *seal, hem_error *e
     status = hem__fail(err, HEM_ECORRUPT, "%s cannot be sealed: its parts overlap", path);
     goto exit;
   }
-  memcpy(block, greeting, sizeof greeting);
-  put32(block + AT_FORMAT, FORMAT);
+  memcpy(block, kinds[seal->kind].greeting, sizeof kinds[seal->kind].greeting);
+  put32(block + AT_FORMAT, kinds[seal->kind].format);
   put32(block + AT_COUNT, (uint32_t)seal->extent_count);
   put64(block + AT_SIZE, file.size);
   memcpy(block + AT_DIGEST, digest.at, sizeof digest.at);

@@ -12,7 +12,7 @@ hem_status hem__metric_save(const hem__metric *metric, const char *path, hem_err
 hem_status hem__metric_load(const char *path, hem__metric **out, hem_error *err);
 
 /* Writes the metric as an ONNX model (opset 13): inputs "a" and "b" [N, D], outputs "score" [N] and "probability" [N]
- * (of all categories together). Errors: EIO, ENOMEM. */
+ * (of all categories together). Errors: EUNSUPPORTED (2 GB or more), EIO, ENOMEM. */
 hem_status hem__metric_export_onnx(const hem__metric *metric, const char *path, hem_error *err);
 
 #endif

@@ -40,7 +40,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   hem_error err = {0};
   if (size >= HEM__SEAL_SIZE) reseal(copy, size);
   hem__map map = {.at = copy, .size = size};
-  if (hem__seal_check(&map, "fuzz", &seal, &err) == HEM_OK) {
+  if (hem__seal_check(&map, "fuzz", HEM__SEALED_CATALOG, &seal, &err) == HEM_OK) {
     uint64_t at = HEM__SEAL_SIZE;
     for (size_t i = 0; i < seal.extent_count; i++) {
       HEM__FUZZ_ASSERT(seal.extents[i].offset >= at);

@@ -176,7 +176,7 @@ static hem__extent extent_of(const char *path, size_t s) {
   hem__map map = {0};
   hem__seal seal = {0};
   ck_ok(hem__map_open(path, &map, err));
-  ck_ok(hem__seal_check(&map, path, &seal, err));
+  ck_ok(hem__seal_check(&map, path, HEM__SEALED_CATALOG, &seal, err));
   hem__map_close(&map);
   ck_assert_uint_lt(s, seal.extent_count);
   return seal.extents[s];

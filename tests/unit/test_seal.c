@@ -33,7 +33,7 @@ static char *sealed(void) {
 static hem_status check(const char *path, hem__seal *out, hem_error *err) {
   hem__map map = {0};
   hem_status status = hem__map_open(path, &map, err);
-  if (!status) status = hem__seal_check(&map, path, out, err);
+  if (!status) status = hem__seal_check(&map, path, HEM__SEALED_CATALOG, out, err);
   hem__map_close(&map);
   return status;
 }
@@ -96,7 +96,7 @@ START_TEST(every_changed_byte_is_noticed_but_in_the_extents) {
   for (size_t i = 0; i < size; i++) {
     bytes[i] ^= 0x10;
     hem__map map = {.at = bytes, .size = size};
-    hem_status status = hem__seal_check(&map, path, &seal, &err);
+    hem_status status = hem__seal_check(&map, path, HEM__SEALED_CATALOG, &seal, &err);
     bool left_out = (i >= 4200 && i < 4300) || (i >= 5000 && i < 6000);
     hem_status wanted = left_out ? HEM_OK : i < 17 ? HEM_EVERSION : HEM_ECORRUPT;
     ck_assert_msg(status == wanted, "byte %zu: %s", i, status ? err.message : "not noticed");
