@@ -129,7 +129,7 @@ typedef struct run {
   hem__inputs inputs;
   float *points; /* of all photos; without a tower the inputs */
   hem__model model;
-  hem__model_work *work;
+  hem__model_work *work, **works; /* for batches; for scores, one a thread */
   hem__optimiser optimiser;
   hem__mine mine;
   hem__watch watch;
@@ -155,6 +155,7 @@ static void clear(run *r) {
   hem__inputs_clear(&r->inputs);
   hem__model_clear(&r->model);
   hem__model_work_free(r->work);
+  hem__scoring_work_free(r->works, r->plan.threads);
   hem__optimiser_clear(&r->optimiser);
   hem__mine_clear(&r->mine);
   hem__watch_clear(&r->watch);
@@ -239,23 +240,24 @@ static hem_status choose_power(run *r, hem_error *err) {
   static const double powers[] = {1, 0};
   hem__metric shape = {.form = HEM__WEIGHTED_L1, .dim = r->inputs.dim};
   hem__model line = {0};
-  hem__model_work *work = NULL;
+  hem__model_work **works = NULL;
   hem__start start = {.pairs = &r->pairs, .inputs = r->inputs.at, .points = r->inputs.at, .each = r->plan.each};
   hem__watched best = {0}, here;
   double power = 1, bent = 1;
   hem_status status = hem__model_new(&shape, &line, err);
-  if (!status) status = hem__model_work_new(&line, BATCH, r->pairs.photo_count, &work, err);
+  if (!status) status = hem__scoring_work_new(&line, r->pairs.photo_count, r->plan.threads, &works, err);
   for (size_t i = 0; i < sizeof powers / sizeof *powers && !status; i++) {
     hem__random random = hem__random_from(r->options->seed);
     if (powers[i] != bent) hem__inputs_bend(&r->inputs, bent = powers[i]);
     r->watch.known = false;
-    status = hem__start_model(&start, &line, work, &random, err);
-    if (!status) status = hem__watch_look(&r->watch, &r->pairs, &line, work, r->inputs.at, r->plan.threads, &here, err);
+    hem__scoring scoring = {&line, r->inputs.at, works, r->plan.threads};
+    status = hem__start_model(&start, &line, works[0], &random, err);
+    if (!status) status = hem__watch_look(&r->watch, &r->pairs, &scoring, &here, err);
     if (!status && (i == 0 || hem__watched_better(here, best))) best = here, power = powers[i];
   }
   if (!status && power != bent) hem__inputs_bend(&r->inputs, power);
   r->watch.known = false;
-  hem__model_work_free(work);
+  hem__scoring_work_free(works, r->plan.threads);
   hem__model_clear(&line);
   return status;
 }
@@ -263,6 +265,7 @@ static hem_status choose_power(run *r, hem_error *err) {
 static hem_status alloc_run(run *r, hem_error *err) {
   const plan *p = &r->plan;
   hem_status status = hem__model_work_new(&r->model, p->batch, r->pairs.photo_count, &r->work, err);
+  if (!status) status = hem__scoring_work_new(&r->model, r->pairs.photo_count, p->threads, &r->works, err);
   r->optimiser = (hem__optimiser){.kind = p->optimiser, .rate = p->rate, .decay = r->options->weight_decay};
   r->history_room = p->seeds * (p->epochs + 1); /* both are bounded */
   if (!status) status = hem__optimiser_init(&r->optimiser, r->model.count, err);
@@ -302,18 +305,16 @@ static hem_status set_up(run *r, bool ignore_marks, hem_error *err) {
 
 /* ---- an epoch ---- */
 
+static hem__scoring scoring_of(const run *r) { return (hem__scoring){&r->model, r->points, r->works, r->plan.threads}; }
+
 static hem_status compose(run *r, hem_error *err) {
   const plan *p = &r->plan;
   hem_status status = HEM_OK;
   if (p->loss == HEM__TRIPLET)
     return hem__lesson_blocks(&r->pairs, p->block, p->negatives == HEM__RANDOM, &r->at.random, &r->lesson, err);
   if (mines(r)) {
-    hem__mine_job job = {.pairs = &r->pairs,
-                         .model = &r->model,
-                         .work = r->work,
-                         .points = r->points,
-                         .budget = hem__max(MINED, r->pairs.pair_count * (p->each + 1)),
-                         .threads = p->threads};
+    hem__scoring scoring = scoring_of(r);
+    hem__mine_job job = {&r->pairs, &scoring, hem__max(MINED, r->pairs.pair_count * (p->each + 1))};
     status = hem__mine_hard(&r->mine, &job, &r->at.random, err);
   }
   const hem__mine *mine = mines(r) ? &r->mine : NULL;
@@ -374,7 +375,8 @@ static hem_status look(run *r, double loss, double started, hem_error *err) {
   hem__watched here;
   state *s = &r->at;
   if (r->model.tower) hem__model_project(&r->model, r->inputs.at, r->pairs.photo_count, r->points);
-  hem_status status = hem__watch_look(&r->watch, &r->pairs, &r->model, r->work, r->points, r->plan.threads, &here, err);
+  hem__scoring scoring = scoring_of(r);
+  hem_status status = hem__watch_look(&r->watch, &r->pairs, &scoring, &here, err);
   if (status) return status;
   hem_epoch *epoch = &r->history[s->epoch_count];
   *epoch = (hem_epoch){s->seed, s->epoch, loss, here.accuracy, now() - started};
