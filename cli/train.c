@@ -65,7 +65,7 @@ static const char doc[] =
 static const struct argp_option options[] = {
     {"output", 'o', "METRIC", 0, "File to write", 0},
     {"space", 's', "NAME", 0, "Embedding space (default: the only one)", 0},
-    {"form", OPT_FORM, "NAME", 0, "head or l1 (default: head)", 0},
+    {"form", OPT_FORM, "NAME", 0, "head, l1 or l2 (default: head)", 0},
     {"hidden", OPT_HIDDEN, "N", 0, "Hidden units of the head (default: 128)", 0},
     {"tower", OPT_TOWER, "N", 0, "A shared layer of N values before |a-b| (default: none)", 0},
     {"raw", OPT_RAW, NULL, 0, "Do not divide embeddings by their norm", 0},

@@ -208,7 +208,11 @@ static void put_score(model *m, const hem__metric *metric) {
   put_point(m, metric, "a", a);
   put_point(m, metric, "b", b);
   put_node(m, &(node){"Sub", "difference", {a, b}}, NULL);
-  put_node(m, &(node){"Abs", "x", {"difference"}}, NULL);
+  if (metric->form == HEM__WEIGHTED_L2) {
+    put_node(m, &(node){"Mul", "x", {"difference", "difference"}}, NULL);
+  } else {
+    put_node(m, &(node){"Abs", "x", {"difference"}}, NULL);
+  }
   if (metric->form == HEM__HEAD) {
     put_attribute(m, &transposed, "transB", KIND_INT, 1);
     put_node(m, &(node){"Gemm", "hidden", {"x", "w1", "b1"}}, &transposed);

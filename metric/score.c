@@ -16,11 +16,11 @@
 enum {
   CHUNK = 240,     /* candidates packed together: of whole tiles for every kernel */
   ALIGN = 64,      /* bytes: a cache line */
-  L1_STEP = 256,   /* dimensions of a weighted L1 at once; a multiple of HEM__DOT_LANES */
+  LINE_STEP = 256, /* dimensions of a weighted distance at once; a multiple of HEM__DOT_LANES */
   AHEAD = 4,       /* rows that are asked for before they are needed */
   AHEAD_LINES = 32 /* of each, at most: the processor goes on by itself */
 };
-_Static_assert(L1_STEP % HEM__DOT_LANES == 0, "lanes would not meet their dimensions");
+_Static_assert(LINE_STEP % HEM__DOT_LANES == 0, "lanes would not meet their dimensions");
 
 struct hem__scorer {
   const hem__score_kernel *kernel;
@@ -28,7 +28,7 @@ struct hem__scorer {
   hem__precision precision;
   hem__form form;
   size_t width, panels;
-  char *weights;          /* by block, panel: [steps][hidden][group]; of weighted L1 float[width] */
+  char *weights;          /* by block, panel: [steps][hidden][group]; of a weighted distance float[width] */
   float *scale, *b1, *w2; /* [panels * hidden], zero behind the metric's */
   int32_t *start;
   float b2;
@@ -184,12 +184,15 @@ static hem_status alloc_head(hem__scorer *s, size_t hidden, hem_error *err) {
 
 void hem__scorer_reweigh(hem__scorer *s, const hem__quantiser *quantiser, const float *w2, float b2) {
   float *w = (float *)(void *)s->weights;
-  for (size_t d = 0; d < s->width; d++) w[d] = quantiser ? w2[d] * quantiser->step[d] : w2[d];
+  for (size_t d = 0; d < s->width; d++) {
+    float step = quantiser ? quantiser->step[d] : 1;
+    w[d] = w2[d] * (s->form == HEM__WEIGHTED_L2 ? step * step : step);
+  }
   s->b2 = b2;
 }
 
-static hem_status place_weighted_l1(hem__scorer *s, const hem__metric *metric, const hem__quantiser *quantiser,
-                                    hem_error *err) {
+static hem_status place_line(hem__scorer *s, const hem__metric *metric, const hem__quantiser *quantiser,
+                             hem_error *err) {
   hem_status status = hem__alloc(s->width, sizeof(float), "a metric's weights", &s->weights, err);
   if (!status) hem__scorer_reweigh(s, quantiser, metric->w2, metric->b2);
   return status;
@@ -219,8 +222,8 @@ hem_status hem__scorer_with(const hem__metric *metric, hem__precision precision,
   s->form = metric->form;
   s->width = metric->width;
   s->b2 = metric->b2;
-  if (s->form == HEM__WEIGHTED_L1) {
-    status = place_weighted_l1(s, metric, quantiser, err);
+  if (s->form != HEM__HEAD) {
+    status = place_line(s, metric, quantiser, err);
   } else {
     status = alloc_head(s, metric->hidden, err);
     if (!status) status = place_head(s, metric, step, err);
@@ -284,15 +287,20 @@ static float folded(float *lanes, size_t count) {
   return lanes[0];
 }
 
-static void weighted_l1(const hem__scorer *s, const hem__score_request *q, float *scores) {
+static void square(float *x, size_t count) {
+  for (size_t i = 0; i < count; i++) x[i] *= x[i];
+}
+
+static void weighted_distance(const hem__scorer *s, const hem__score_request *q, float *scores) {
   hem__difference *difference = difference_of(s);
-  _Alignas(ALIGN) float x[L1_STEP], lanes[HEM__DOT_LANES];
+  _Alignas(ALIGN) float x[LINE_STEP], lanes[HEM__DOT_LANES];
   for (size_t i = 0; i < q->count; i++) {
     fetch(s, q, i + AHEAD, 0, s->width);
     memset(lanes, 0, sizeof lanes);
-    for (size_t at = 0; at < s->width; at += L1_STEP) {
-      size_t length = hem__min(L1_STEP, s->width - at);
+    for (size_t at = 0; at < s->width; at += LINE_STEP) {
+      size_t length = hem__min(LINE_STEP, s->width - at);
       difference((const char *)q->query + at * value_bytes(s), point_at(s, q, i, at), length, x);
+      if (s->form == HEM__WEIGHTED_L2) square(x, length);
       s->kernel->dot(x, (const float *)s->weights + at, length, lanes);
     }
     scores[i] = s->b2 + folded(lanes, HEM__DOT_LANES);
@@ -380,8 +388,8 @@ static void head(const hem__scorer *s, const chunk *c, float *scores) {
 
 hem_status hem__score(const hem__scorer *s, const hem__score_request *request, hem__score_scratch *scratch,
                       float *scores, hem_error *err) {
-  if (s->form == HEM__WEIGHTED_L1) {
-    weighted_l1(s, request, scores);
+  if (s->form != HEM__HEAD) {
+    weighted_distance(s, request, scores);
     return HEM_OK;
   }
   if (request->count == 0) return HEM_OK;

@@ -74,7 +74,9 @@ static void score_block(const scoring *s, const scratch *own, const float *query
   const float *points = hem__row(s->job->gallery, first);
   bool wide = has_avx2();
   (wide ? subtract_avx2 : subtract)(query, points, rows, m->width, own->differences);
-  if (m->form == HEM__WEIGHTED_L1) {
+  if (m->form != HEM__HEAD) {
+    for (size_t i = 0; m->form == HEM__WEIGHTED_L2 && i < rows * m->width; i++)
+      own->differences[i] *= own->differences[i];
     for (size_t i = 0; i < rows; i++) own->scores[first + i] = m->b2;
     hem__gemm(false, true, rows, 1, m->width, 1, own->differences, m->w2, 1, own->scores + first, 1);
     return;

@@ -439,9 +439,11 @@ hem_status hem__surrogate_fit(hem__metric *metric, hem__catalog *catalog, size_t
                               const hem__validation *validation, hem_error *err) {
   fitting f = {
       .metric = metric, .catalog = catalog, .space = space, .validation = validation, .random = validation->seed};
-  if (metric->form == HEM__WEIGHTED_L1) {
-    metric->candidate_distance = HEM_L1;
-    for (size_t d = 0; d < metric->width; d++) metric->candidate_scale[d] = -metric->w2[d];
+  if (metric->form != HEM__HEAD) { /* it is such a distance itself */
+    bool squared = metric->form == HEM__WEIGHTED_L2;
+    metric->candidate_distance = squared ? HEM_L2 : HEM_L1;
+    for (size_t d = 0; d < metric->width; d++)
+      metric->candidate_scale[d] = squared ? sqrtf(-metric->w2[d]) : -metric->w2[d];
     return HEM_OK;
   }
   if (validation->query_count == 0 || validation->gallery_count == 0)

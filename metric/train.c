@@ -48,16 +48,16 @@ static hem_status choose(const char *what, const char *name, const char *const *
 }
 
 static hem_status choose_names(const hem_train_options *o, plan *p, hem_error *err) {
-  static const char *const forms[] = {"head", "l1"}, *const losses[] = {"bce", "triplet"},
+  static const char *const forms[] = {"head", "l1", "l2"}, *const losses[] = {"bce", "triplet"},
                            *const negatives[] = {"hard", "category", "random", "first"},
                            *const optimisers[] = {"adam", "rmsprop"};
   unsigned form, loss, negative, optimiser;
-  hem_status status = choose("form", o->form, forms, 2, &form, err);
+  hem_status status = choose("form", o->form, forms, 3, &form, err);
   if (!status) status = choose("loss", o->loss, losses, 2, &loss, err);
   if (!status) status = choose("negatives", o->negatives, negatives, 4, &negative, err);
   if (!status) status = choose("optimiser", o->optimiser, optimisers, 2, &optimiser, err);
   if (status) return status;
-  p->form = form == 0 ? HEM__HEAD : HEM__WEIGHTED_L1;
+  p->form = (const hem__form[]){HEM__HEAD, HEM__WEIGHTED_L1, HEM__WEIGHTED_L2}[form];
   p->loss = (hem__loss)loss;
   p->negatives = (hem__negatives)negative;
   p->optimiser = (hem__optimiser_kind)optimiser;
@@ -235,10 +235,11 @@ static hem_status resume(run *r, hem_error *err) {
 
 /* ---- setting up ---- */
 
-/* Which start finds more of validation: the plain L1 distance, or that with all dimensions alike? */
+/* Which start finds more of validation: the plain distance, or that with all dimensions alike? */
 static hem_status choose_power(run *r, hem_error *err) {
   static const double powers[] = {1, 0};
-  hem__metric shape = {.form = HEM__WEIGHTED_L1, .dim = r->inputs.dim};
+  hem__form form = r->plan.form == HEM__WEIGHTED_L2 ? HEM__WEIGHTED_L2 : HEM__WEIGHTED_L1;
+  hem__metric shape = {.form = form, .dim = r->inputs.dim};
   hem__model line = {0};
   hem__model_work **works = NULL;
   hem__start start = {.pairs = &r->pairs, .inputs = r->inputs.at, .points = r->inputs.at, .each = r->plan.each};
@@ -449,7 +450,8 @@ static hem_status describe(const run *r, hem__metric *m, hem_error *err) {
   const hem_train_options *o = r->options;
   const hem__space *space = hem__catalog_space(r->catalog, r->space);
   const hem_epoch *best = &r->history[r->at.best];
-  char shape[96] = "weighted L1";
+  char shape[96];
+  snprintf(shape, sizeof shape, "weighted %s", m->form == HEM__WEIGHTED_L2 ? "L2" : "L1");
   if (m->form == HEM__HEAD)
     snprintf(shape, sizeof shape, "head of %zu units%s", m->hidden, o->free_sign ? ", free signs" : "");
   hem_status status = hem__strdup(space->name, &m->space, err);

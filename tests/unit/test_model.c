@@ -61,7 +61,7 @@ static double score_of(const hem__model *m, const double *w, const float *a, con
     for (size_t d = 0; d < m->width; d++) unit += w1[h * m->width + d] * x[d];
     s += w2[h] * fmax(unit, 0);
   }
-  for (size_t d = 0; !m->hidden && d < m->width; d++) s += w2[d] * x[d];
+  for (size_t d = 0; !m->hidden && d < m->width; d++) s += w2[d] * (m->form == HEM__WEIGHTED_L2 ? x[d] * x[d] : x[d]);
   return s;
 }
 
@@ -123,6 +123,7 @@ START_TEST(gradients_are_those_of_finite_differences) {
       check_gradient(HEM__HEAD, tower, HEM__TRIPLET, seed);
       check_gradient(HEM__WEIGHTED_L1, tower, HEM__BCE, seed);
       check_gradient(HEM__WEIGHTED_L1, tower, HEM__TRIPLET, seed);
+      check_gradient(HEM__WEIGHTED_L2, tower, HEM__BCE, seed);
     }
 }
 END_TEST

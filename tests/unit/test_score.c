@@ -119,7 +119,9 @@ static void check_bytes(hem__form form, size_t width, size_t hidden) {
       const float *w = hidden ? m->w1 + h * width : m->w2;
       double largest = 0, unit = 0;
       for (size_t d = 0; d < width; d++) largest = fmax(largest, fabs((double)w[d] * (double)q.step[d]));
-      for (size_t d = 0; d < width; d++)
+      for (size_t d = 0; d < width && form == HEM__WEIGHTED_L2; d++)
+        unit += fabs((double)w[d]) * 511 * (double)q.step[d] * (double)q.step[d] * 1.001;
+      for (size_t d = 0; d < width && form != HEM__WEIGHTED_L2; d++)
         unit += fabs((double)w[d] * (double)q.step[d]) * 1.001 + (hidden ? 255 * largest / 127 / 2 : 0);
       bound += (hidden ? fabs((double)m->w2[h]) : 1) * unit;
     }
@@ -140,6 +142,7 @@ START_TEST(bytes_are_near_floats) {
   check_bytes(HEM__HEAD, 600, 2);
   check_bytes(HEM__WEIGHTED_L1, 600, 0);
   check_bytes(HEM__WEIGHTED_L1, 1, 0);
+  check_bytes(HEM__WEIGHTED_L2, 600, 0);
 }
 END_TEST
 
@@ -260,7 +263,10 @@ START_TEST(no_score_is_above_the_bound) {
   uint64_t state = 11;
   for (size_t i = 0; i < 300; i++) {
     size_t width = 1 + hem__test_random(&state) % 64, hidden = hem__test_random(&state) % 3 ? 1 + i % 40 : 0;
-    hem__metric *m = metric_of(hidden ? HEM__HEAD : HEM__WEIGHTED_L1, width, hidden, hem__test_random(&state));
+    hem__metric *m = metric_of(hidden      ? HEM__HEAD
+                               : i % 4 < 2 ? HEM__WEIGHTED_L1
+                                           : HEM__WEIGHTED_L2,
+                               width, hidden, hem__test_random(&state));
     float shift = hem__test_uniform(&state) - 0.5F;
     for (size_t j = 0; j < hidden; j++) m->b1[j] += shift * (float)width / 4;
     for (size_t j = 0; j < (hidden ? hidden : width); j++)

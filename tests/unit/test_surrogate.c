@@ -119,15 +119,21 @@ static const hem__test_world world = {.dim = 32,
                                       .noise = 1,
                                       .random = 5};
 
-START_TEST(of_weighted_l1_it_is_the_metric) {
+START_TEST(of_a_weighted_distance_it_is_the_metric) {
   hem__test_pairs pairs;
   uint64_t random = 6;
   hem__test_pairs_new(&world, &pairs);
-  hem__metric *m = hem__test_metric((hem__metric){.form = HEM__WEIGHTED_L1, .dim = world.dim}, &random);
-  ck_ok(hem__surrogate_fit(m, pairs.catalog, 0, &pairs.validation, err));
-  ck_assert_int_eq(m->candidate_distance, HEM_L1);
-  for (size_t d = 0; d < m->width; d++) ck_assert(m->candidate_scale[d] == -m->w2[d]);
-  hem__metric_free(m);
+  for (int squared = 0; squared < 2; squared++) {
+    hem__form form = squared ? HEM__WEIGHTED_L2 : HEM__WEIGHTED_L1;
+    hem__metric *m = hem__test_metric((hem__metric){.form = form, .dim = world.dim}, &random);
+    ck_ok(hem__surrogate_fit(m, pairs.catalog, 0, &pairs.validation, err));
+    ck_assert_int_eq(m->candidate_distance, squared ? HEM_L2 : HEM_L1);
+    for (size_t d = 0; d < m->width; d++) {
+      float scale = m->candidate_scale[d];
+      ck_assert(fabsf((squared ? scale * scale : scale) + m->w2[d]) <= 1e-6F * fabsf(m->w2[d]));
+    }
+    hem__metric_free(m);
+  }
   hem__test_pairs_clear(&pairs);
 }
 END_TEST
@@ -225,6 +231,6 @@ START_TEST(a_metric_that_says_nothing_has_a_surrogate) {
 END_TEST
 
 HEM_TESTS("surrogate", known_weights_are_recovered, the_weights_are_a_minimum,
-          a_strong_ridge_makes_all_weights_the_same, of_weighted_l1_it_is_the_metric,
+          a_strong_ridge_makes_all_weights_the_same, of_a_weighted_distance_it_is_the_metric,
           of_a_head_it_finds_better_candidates, the_same_seed_gives_the_same_surrogate,
           a_metric_that_says_nothing_has_a_surrogate)
