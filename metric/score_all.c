@@ -1,6 +1,6 @@
-/* |a - b| of one query and a block of the gallery is a matrix; its product with W1 is one sgemm. The block is as large
- * as half of the last cache allows and at least MIN_ROWS: sgemm packs W1 anew in every call, which must cost little
- * beside the product. */
+/* |a - b| of one query and a block of the gallery is a matrix; its product with W1 is one sgemm. A block of 2 MiB is
+ * still in a cache when sgemm packs it, and has rows enough for the packing of W1, done anew in every call, to cost
+ * little (measured: from 128 to 1,024 rows of 2,048 values make no difference of 10%). */
 #include "metric/score_all.h"
 
 #include <math.h>
@@ -9,7 +9,7 @@
 #include "base/threads.h"
 #include "metric/blas.h"
 
-enum { BLOCK_VALUES = 1 << 20, MIN_ROWS = 64, MAX_ROWS = 1024 };
+enum { BLOCK_VALUES = 1 << 19, MIN_ROWS = 64, MAX_ROWS = 1024 };
 
 typedef struct scratch {
   float *differences; /* rows x width */
