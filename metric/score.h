@@ -11,7 +11,7 @@
  *   HEM__F32  float32.
  *
  * Floating sums of a head: kernels differ by rounding only, below (width + H + 8) * 2^-23 of the sum of the terms'
- * sizes. A weighted L1 keeps its weights in float32 and has one order of additions for all precisions: the same bits.
+ * sizes. A weighted distance keeps its weights in float32 and has one order of additions for all precisions: the same bits.
  */
 #ifndef HEM_METRIC_SCORE_H
 #define HEM_METRIC_SCORE_H
