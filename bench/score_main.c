@@ -30,7 +30,7 @@ enum {
   ROUNDS_MAX = 101,
   PEAK_STEPS = 1000000,
   OVERLAP_QUERIES = 100,
-  OVERLAP_GALLERY = 5000,
+  OVERLAP_GALLERY = 2500,
   TOP = 20
 };
 static const char *const precisions[PRECISIONS] = {"u8", "f16", "f32"};
