@@ -5,7 +5,8 @@
  * while the sums are in registers. Three forms of the candidates' points:
  *
  *   HEM__U8   bytes (quantise.h). The step of each dimension is folded into W1, and each row of W1 becomes signed bytes
- *             with a scale of its own. Sums are whole numbers, what follows them has one order: every kernel gives the
+ *             with a scale of its own; a dimension whose weights are far above the others takes several bytes, up to
+ *             an eighth more in all. Sums are whole numbers, what follows them has one order: every kernel gives the
  *             same scores, to the bit.
  *   HEM__F16  half floats, computed in float32.
  *   HEM__F32  float32.

@@ -146,6 +146,39 @@ START_TEST(bytes_are_near_floats) {
 }
 END_TEST
 
+/* One dimension that weighs a thousand times more must not take all precision from the others. */
+START_TEST(a_large_weight_leaves_the_others_their_precision) {
+  enum { WIDTH = 256, HIDDEN = 20, ROWS = 50, LARGE = 100 };
+  hem__metric *m = metric_of(HEM__HEAD, WIDTH, HIDDEN, 12);
+  float *points = noise((ROWS + 1) * WIDTH, 13), scores[ROWS], row[WIDTH];
+  uint8_t *bytes = NULL;
+  hem__quantiser q;
+  hem__scorer *scorer = NULL;
+  hem__score_scratch scratch = {0};
+  for (size_t h = 0; h < HIDDEN; h++) m->w1[h * WIDTH + LARGE] = h % 2 ? 8 : -8;
+  ck_ok(hem__quantiser_fit((hem__matrix){points, ROWS + 1, WIDTH}, &q, err));
+  ck_ok(hem__alloc(ROWS + 1, WIDTH, "bytes", &bytes, err));
+  hem__quantise(&q, points, ROWS + 1, bytes);
+  ck_ok(hem__scorer_new(m, HEM__U8, &q, NULL, &scorer, err));
+  for (size_t h = 0; h < HIDDEN; h++) { /* 8 / 127 / 2 without copies; with them 6 * 0.25 / 127 / 2 and rounding */
+    hem__scorer_row(scorer, &q, h, row);
+    for (size_t d = 0; d < WIDTH; d++) ck_assert(fabsf(row[d] - m->w1[h * WIDTH + d]) < 0.009F);
+  }
+  hem__score_request request = {.query = bytes, .points = bytes + WIDTH, .count = ROWS};
+  ck_ok(hem__score(scorer, &request, &scratch, scores, err));
+  for (size_t i = 0; i < ROWS; i++) {
+    double want = hem__metric_score(m, points, points + (i + 1) * WIDTH);
+    ck_assert_msg(fabs((double)scores[i] - want) < 0.6, "%g instead of %g", (double)scores[i], want);
+  }
+  hem__score_scratch_clear(&scratch);
+  hem__scorer_free(scorer);
+  hem__quantiser_clear(&q);
+  free(bytes);
+  free(points);
+  hem__metric_free(m);
+}
+END_TEST
+
 START_TEST(the_widest_metric_at_its_largest_sums_does_not_overflow) {
   enum { WIDTH = HEM__METRIC_DIM_MAX, HIDDEN = 2 };
   hem__metric *m = metric_of(HEM__HEAD, WIDTH, HIDDEN, 5);
@@ -279,5 +312,6 @@ END_TEST
 
 HEM_TESTS("score", every_kernel_of_this_processor_is_right, the_oracle_is_listed_first,
           the_last_kernel_is_chosen_unless_another_is_named, a_quantiser_goes_with_bytes_only, bytes_are_near_floats,
-          the_widest_metric_at_its_largest_sums_does_not_overflow, a_score_does_not_depend_on_its_neighbours,
-          the_scratch_is_kept_from_call_to_call, no_score_is_above_the_bound)
+          a_large_weight_leaves_the_others_their_precision, the_widest_metric_at_its_largest_sums_does_not_overflow,
+          a_score_does_not_depend_on_its_neighbours, the_scratch_is_kept_from_call_to_call,
+          no_score_is_above_the_bound)
