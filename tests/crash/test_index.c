@@ -7,6 +7,8 @@
 
 #include "base/file.h"
 #include "crash/scene.h"
+#include "metric/metric_file.h"
+#include "support/make_learned.h"
 
 enum { DIM = 6, LARGE = 1010, SMALL = 40, QUERIES = 4, K = 5, ANSWER = QUERIES * K };
 
@@ -25,8 +27,8 @@ typedef struct shared {
 } shared;
 
 typedef struct scene {
-  char *folder, *store, *saved, *catalog, *old_catalog;
-  const char *kind;
+  char *folder, *store, *saved, *catalog, *old_catalog, *metric;
+  const char *kind; /* of index; or "metric": answers are reranked */
   bool first;       /* there was no store before */
   answers old, new; /* of undisturbed runs */
   char *bytes;      /* hem__folder_text of the new generation */
@@ -83,7 +85,10 @@ static hem_status build(const char *catalog, const hem_progress *progress, hem_e
   hem_index_options options = {.size = sizeof options,
                                .catalog = catalog,
                                .store = at.store,
-                               .kind = at.kind,
+                               .kind = at.metric ? "flat" : at.kind,
+                               .metric = at.metric,
+                               .rerank = at.metric ? 16 : 0, /* to choose them takes long, and writes nothing */
+                               .precision = at.metric ? "u8" : NULL,
                                .links = 4,
                                .nlist = 4,
                                .threads = 1,
@@ -165,12 +170,22 @@ static char *generation_text(const char *name) {
   return text;
 }
 
+/* A metric on the space of the catalogues here. */
+static void save_metric(void) {
+  hem__metric *m = hem__test_learned(HEM__TEST_CONCAVE, DIM, HEM_L2, 1);
+  strcpy(m->space_hash, "0");
+  at.metric = hem__test_path(at.folder, "metric.h5");
+  ck_ok(hem__metric_save(m, at.metric, err));
+  hem__metric_free(m);
+}
+
 static void set_scene(const char *kind, bool first) {
   at = (scene){.folder = hem__work_folder(), .kind = kind, .first = first};
   at.store = hem__test_path(at.folder, "store");
   at.saved = hem__test_path(at.folder, "saved");
   at.catalog = hem__test_path(at.folder, "catalog.h5");
   at.old_catalog = hem__test_path(at.folder, "old.h5");
+  if (!strcmp(kind, "metric")) save_metric();
   if (!s) s = hem__shared(sizeof *s);
   ck_assert_ptr_nonnull(s);
   *s = (shared){0};
@@ -196,6 +211,7 @@ static void strike(void) {
   free(at.saved);
   free(at.catalog);
   free(at.old_catalog);
+  free(at.metric);
   free(at.bytes);
 }
 
@@ -267,10 +283,16 @@ END_TEST
 START_TEST(test_kill_ivf) { kill_at_every_call("ivf", false); }
 END_TEST
 
+START_TEST(test_kill_metric) { kill_at_every_call("metric", false); }
+END_TEST
+
 START_TEST(test_synced_before_renamed) {
-  set_scene("hnsw", false);
-  hem__check_syncs(&s->calls);
-  strike();
+  static const char *const kinds[] = {"hnsw", "metric"};
+  for (size_t i = 0; i < 2; i++) {
+    set_scene(kinds[i], false);
+    hem__check_syncs(&s->calls);
+    strike();
+  }
 }
 END_TEST
 
@@ -326,5 +348,5 @@ START_TEST(test_two_writers) {
 }
 END_TEST
 
-HEM_TESTS("crash.index", test_kill_first_generation, test_kill_next_generation, test_kill_ivf,
+HEM_TESTS("crash.index", test_kill_first_generation, test_kill_next_generation, test_kill_ivf, test_kill_metric,
           test_synced_before_renamed, test_disk_full_at_every_call, test_two_writers)

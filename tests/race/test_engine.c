@@ -8,6 +8,8 @@
 
 #include "base/file.h"
 #include "crash/scene.h"
+#include "metric/metric_file.h"
+#include "support/make_learned.h"
 
 enum { DIM = 8, LARGE = 1010, SMALL = 40, ROWS = LARGE + SMALL, QUERIES = 16, K = 5 };
 enum { SEARCHERS = 4, ROUNDS = 60, OPENERS = 2, GENERATIONS = 6, READERS = 3 };
@@ -20,6 +22,7 @@ typedef struct answers {
 /* What the threads share. None of them asserts: Check knows one thread. */
 typedef struct stage {
   char *folder, *catalog, *store;
+  char *metric; /* NULL: the store has none */
   const hem_engine *engine;
   answers alone; /* what one thread alone got */
   atomic_bool stop;
@@ -68,9 +71,22 @@ static void make_catalog(const char *path) {
   hem__photos_clear(&photos);
 }
 
+static void save_metric(stage *s) {
+  hem__metric *m = hem__test_learned(HEM__TEST_TOWER, DIM, HEM_L2, 1);
+  strcpy(m->space_hash, "0");
+  s->metric = hem__test_path(s->folder, "metric.h5");
+  ck_ok(hem__metric_save(m, s->metric, err));
+  hem__metric_free(m);
+}
+
 static hem_status publish(const stage *s, hem_error *err) {
-  hem_index_options options = {
-      .size = sizeof options, .catalog = s->catalog, .store = s->store, .kind = "hnsw", .links = 8, .threads = 2};
+  hem_index_options options = {.size = sizeof options,
+                               .catalog = s->catalog,
+                               .store = s->store,
+                               .kind = "hnsw",
+                               .links = 8,
+                               .threads = 2,
+                               .metric = s->metric};
   return hem_index(&options, err);
 }
 
@@ -137,11 +153,12 @@ static void *publish_all(void *context) {
   return NULL;
 }
 
-START_TEST(test_searching_while_publishing) {
+static void search_while_publishing(bool learned) {
   stage s = {.folder = hem__work_folder(), .message_lock = PTHREAD_MUTEX_INITIALIZER};
   s.catalog = hem__test_path(s.folder, "catalog.h5");
   s.store = hem__test_path(s.folder, "store");
   make_catalog(s.catalog);
+  if (learned) save_metric(&s);
   ck_ok(publish(&s, err));
   hem_engine *engine = NULL;
   hem_searcher *searcher = NULL;
@@ -167,7 +184,12 @@ START_TEST(test_searching_while_publishing) {
   free(s.catalog);
   free(s.store);
   free(s.folder);
+  free(s.metric);
 }
+
+START_TEST(test_searching_while_publishing) { search_while_publishing(false); }
+END_TEST
+START_TEST(test_reranking_while_publishing) { search_while_publishing(true); }
 END_TEST
 
 /* ---- a catalogue that grows ---- */
@@ -246,4 +268,4 @@ START_TEST(test_reading_while_appending) {
 }
 END_TEST
 
-HEM_TESTS("race.engine", test_searching_while_publishing, test_reading_while_appending)
+HEM_TESTS("race.engine", test_searching_while_publishing, test_reranking_while_publishing, test_reading_while_appending)
