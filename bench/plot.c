@@ -74,6 +74,10 @@ static void put_frame(FILE *script, const hem__plot *plot) {
 
 static void put_axis(FILE *script, const hem__plot *plot) {
   size_t last = plot->group_count - 1;
+  if (plot->kind == HEM__PLOT_CURVES && plot->linear) {
+    fputs("set xtics autofreq\n", script);
+    return;
+  }
   if (plot->kind == HEM__PLOT_CURVES)
     fprintf(script, "set logscale x\nset xrange [%g:%g]\n", plot->at[0] / 1.1, plot->at[last] * 1.1);
   else

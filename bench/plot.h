@@ -9,7 +9,7 @@
 typedef enum hem__plot_kind {
   HEM__PLOT_BARS,  /* from zero */
   HEM__PLOT_DOTS,  /* for values too near to each other for bars: the axis need not start at zero */
-  HEM__PLOT_CURVES /* against hem__plot.at, by its logarithm */
+  HEM__PLOT_CURVES /* against hem__plot.at, by its logarithm or as it is */
 } hem__plot_kind;
 
 typedef struct hem__plot_point {
@@ -21,13 +21,14 @@ typedef struct hem__plot {
   hem__plot_kind kind;
   const char *across, *up;   /* what the axes show; NULL: nothing */
   const char *const *groups; /* side by side; not for curves */
-  const double *at;          /* curves only: over 0, ascending */
+  const double *at;          /* curves only: ascending, over 0 unless `linear` */
   size_t group_count;        /* of groups, or of at */
   const char *const *series;
   size_t series_count;
   const hem__plot_point *points; /* group by group: group_count x series_count */
   bool percent;                  /* no value lies above 100 */
   bool chance;                   /* the last series is what luck reaches: grey, without intervals */
+  bool linear;                   /* of curves: not by the logarithm */
 } hem__plot;
 
 /* An SVG document, freed with free(). Takes at most a minute.
