@@ -313,5 +313,4 @@ END_TEST
 HEM_TESTS("score", every_kernel_of_this_processor_is_right, the_oracle_is_listed_first,
           the_last_kernel_is_chosen_unless_another_is_named, a_quantiser_goes_with_bytes_only, bytes_are_near_floats,
           a_large_weight_leaves_the_others_their_precision, the_widest_metric_at_its_largest_sums_does_not_overflow,
-          a_score_does_not_depend_on_its_neighbours, the_scratch_is_kept_from_call_to_call,
-          no_score_is_above_the_bound)
+          a_score_does_not_depend_on_its_neighbours, the_scratch_is_kept_from_call_to_call, no_score_is_above_the_bound)
