@@ -77,6 +77,13 @@ static bool can_be_listed(const hem__photo *photo) {
 
 static bool has_own_file(const hem__photo *photo) { return hem__path_exists(photo->path); }
 
+static void keep_viewed(making *m) {
+  size_t kept = 0;
+  for (size_t i = 0; i < m->count; i++)
+    if (m->subjects[i].viewed) m->subjects[kept++] = m->subjects[i];
+  m->count = kept;
+}
+
 static hem_status list_subjects(making *m, hem_error *err) {
   size_t limit = m->options->limit, *seen = NULL, capacity = 0;
   hem__set items = {0};
@@ -95,6 +102,7 @@ static hem_status list_subjects(making *m, hem_error *err) {
   }
   if (!limit || limit > m->count) limit = m->count;
   for (size_t i = 0; i < limit; i++) m->subjects[i * m->count / limit].viewed = true;
+  if (m->options->only_viewed) keep_viewed(m);
   hem__set_clear(&items);
   free(seen);
   return status;
