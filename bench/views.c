@@ -110,22 +110,14 @@ static hem_status list_subjects(making *m, hem_error *err) {
 
 /* ---- units ---- */
 
-typedef bool choice(const making *m, size_t i);
-
-static bool is_large_viewed(const making *m, size_t i) { return m->subjects[i].viewed && !is_small(photo_of(m, i)); }
-static bool is_small_viewed(const making *m, size_t i) { return m->subjects[i].viewed && is_small(photo_of(m, i)); }
-static bool is_large_rest(const making *m, size_t i) {
-  return !m->subjects[i].viewed && !is_small(photo_of(m, i)) && !has_own_file(photo_of(m, i));
-}
-static bool is_small_rest(const making *m, size_t i) {
-  return !m->subjects[i].viewed && is_small(photo_of(m, i)) && !has_own_file(photo_of(m, i));
-}
-
-static void deal(making *m, choice *is_wanted, size_t most) {
+/* Those that get views, or those that only lack a file of their own. */
+static void deal(making *m, bool viewed, bool small) {
+  size_t most = small ? (size_t)ACROSS * ACROSS : 1;
   unit *u = NULL;
   for (size_t i = 0; i < m->count; i++) {
     subject *s = &m->subjects[i];
-    if (!s->listed || !is_wanted(m, i)) continue;
+    if (!s->listed || s->viewed != viewed || is_small(photo_of(m, i)) != small) continue;
+    if (!viewed && has_own_file(photo_of(m, i))) continue;
     if (!u || u->count == most) {
       u = &m->units[m->unit_count++];
       *u = (unit){.first = m->order_count};
@@ -144,10 +136,10 @@ static hem_status deal_all(making *m, hem_error *err) {
   if (!status) status = hem__alloc(m->count, sizeof *m->problems, "photos", &m->problems, err);
   for (size_t i = 0; !status && i < m->count; i++) m->subjects[i].unit = SIZE_MAX;
   if (status) return status;
-  deal(m, is_large_viewed, 1);
-  deal(m, is_small_viewed, (size_t)ACROSS * ACROSS);
-  deal(m, is_large_rest, 1);
-  deal(m, is_small_rest, (size_t)ACROSS * ACROSS);
+  deal(m, true, false);
+  deal(m, true, true);
+  deal(m, false, false);
+  deal(m, false, true);
   return HEM_OK;
 }
 
