@@ -71,10 +71,6 @@ static hem_status measure_plain(run *r, size_t experiment, hem_error *err) {
   hem__accuracy a = {0};
   r->accuracy.space = e->space;
   hem_status status = hem__accuracy_measure(r->catalog, &r->accuracy, &a, err);
-  if (!status && a.leave_one_out)
-    status = hem__fail(err, HEM_ENOTFOUND,
-                       "%s has no customers' photos to ask with: `hemline views` makes pictures to practise with",
-                       hem__catalog_path(r->catalog));
   if (!status && !r->out.query_rows) status = keep_queries(r, &a, err);
   for (size_t m = 0; m < HEM__MATCHERS && !status; m++)
     status = hem__alloc(a.query_count, sizeof **e->ranks, "ranks", &e->ranks[m], err);
@@ -250,10 +246,16 @@ static hem_status choose_spaces(run *r, hem_error *err) {
 }
 
 static hem_status list_gallery(run *r, hem_error *err) {
+  size_t customers = 0;
   hem_status status = hem__alloc(r->photos->count, sizeof *r->gallery, "the gallery", &r->gallery, err);
-  for (size_t i = 0; i < r->photos->count && !status; i++)
+  for (size_t i = 0; i < r->photos->count && !status; i++) {
+    customers += r->photos->at[i].domain == HEM__CONSUMER;
     if (hem__accuracy_in_gallery(&r->accuracy, &r->photos->at[i])) r->gallery[r->gallery_count++] = (uint32_t)i;
-  return status;
+  }
+  if (status || customers) return status;
+  return hem__fail(err, HEM_ENOTFOUND,
+                   "%s has no customers' photos to ask with: `hemline views` makes pictures to practise with",
+                   hem__catalog_path(r->catalog));
 }
 
 static hem_status prepare(run *r, hem_error *err) {

@@ -108,8 +108,8 @@ static hem_status name_series(const writing *w, char **names, hem_error *err) {
   hem_status status = HEM_OK;
   for (size_t i = 0; i < w->x->count && !status; i++) {
     const hem__experiment *e = &w->x->at[i];
-    status = hem__print(&names[2 * i], err, "%.40s, %s", e->name, hem__matchers[e->plain]);
-    if (!status) status = hem__print(&names[2 * i + 1], err, "%.40s, Siamese", e->name);
+    status = hem__print(&names[2 * i], err, "%s: %.60s", hem__matchers[e->plain], e->name);
+    if (!status) status = hem__print(&names[2 * i + 1], err, "Siamese: %.60s", e->name);
   }
   return status ? status : hem__strdup("chance", &names[2 * w->x->count], err);
 }
@@ -302,7 +302,6 @@ static void put_curve(writing *w) {
   for (size_t i = 0; i < epochs && !status; i++) at[i] = (double)i;
   hem__plot plot = {.kind = HEM__PLOT_CURVES,
                     .across = "epoch",
-                    .up = "top-20, %",
                     .at = at,
                     .group_count = epochs,
                     .series = (const char *const *)names,
@@ -313,6 +312,7 @@ static void put_curve(writing *w) {
     for (size_t i = 0; i < epochs * folds; i++) points[i] = (hem__plot_point){NAN, NAN, NAN};
     fill_curve(w->shown, folds, loss, points);
     plot.up = loss ? "loss" : "top-20 on validation, %";
+    plot.percent = !loss;
     hem__report_plot(&w->page, &plot, loss ? "Loss, by epoch" : "Accuracy on validation, by epoch",
                      loss ? "Mean over the training pairs." : "Epoch 0 is before training. The best epoch stays.");
   }

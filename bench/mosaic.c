@@ -10,7 +10,7 @@
 #include "bench/plot.h"
 
 enum { SIDE = 3200, CELL_MIN = 16, CELL_MAX = 96, FRAME_FROM = 28, CHANNELS = 3 };
-#define FILLED 0.62 /* of the grid: the rest keeps clusters apart */
+#define FILLED 0.42 /* of the grid: the rest keeps clusters apart */
 
 typedef struct mosaic {
   const hem__chart *map;

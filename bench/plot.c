@@ -267,7 +267,8 @@ hem_status hem__plot_draw(const hem__plot *plot, char **svg, hem_error *err) {
   free(script);
   if (!status && !strstr(drawn, "</svg>")) {
     free(drawn);
-    return hem__fail(err, HEM_EUNSUPPORTED, "gnuplot drew only a part: install version 5.2 or newer");
+    return hem__fail(err, HEM_EUNSUPPORTED,
+                     "gnuplot drew nothing that is an SVG picture: install version 5.2 or newer");
   }
   if (!status) *svg = drawn;
   return status;

@@ -47,7 +47,7 @@ static hem_status write_script(const hem__scatter *s, char **text, size_t *size,
       "set key outside right center vertical Left reverse samplen 1 spacing 1.3 textcolor rgb '#333333'\n",
       script);
   put_points(script, s);
-  put_plot(script, s, (s->png ? 2 : 1) * fmin(fmax(25 / sqrt((double)s->count), 0.25), 0.7));
+  put_plot(script, s, (s->png ? 2 : 1) * fmin(fmax(32 / sqrt((double)s->count), 0.3), 0.8));
   bool bad = ferror(script);
   return fclose(script) == 0 && !bad ? HEM_OK : hem__fail(err, HEM_ENOMEM, "no memory for a plot");
 }

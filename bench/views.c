@@ -77,6 +77,13 @@ static bool can_be_listed(const hem__photo *photo) {
 
 static bool has_own_file(const hem__photo *photo) { return hem__path_exists(photo->path); }
 
+static void keep_viewed(making *m) {
+  size_t kept = 0;
+  for (size_t i = 0; i < m->count; i++)
+    if (m->subjects[i].viewed) m->subjects[kept++] = m->subjects[i];
+  m->count = kept;
+}
+
 static hem_status list_subjects(making *m, hem_error *err) {
   size_t limit = m->options->limit, *seen = NULL, capacity = 0;
   hem__set items = {0};
@@ -95,6 +102,7 @@ static hem_status list_subjects(making *m, hem_error *err) {
   }
   if (!limit || limit > m->count) limit = m->count;
   for (size_t i = 0; i < limit; i++) m->subjects[i * m->count / limit].viewed = true;
+  if (m->options->only_viewed) keep_viewed(m);
   hem__set_clear(&items);
   free(seen);
   return status;
@@ -102,22 +110,14 @@ static hem_status list_subjects(making *m, hem_error *err) {
 
 /* ---- units ---- */
 
-typedef bool choice(const making *m, size_t i);
-
-static bool is_large_viewed(const making *m, size_t i) { return m->subjects[i].viewed && !is_small(photo_of(m, i)); }
-static bool is_small_viewed(const making *m, size_t i) { return m->subjects[i].viewed && is_small(photo_of(m, i)); }
-static bool is_large_rest(const making *m, size_t i) {
-  return !m->subjects[i].viewed && !is_small(photo_of(m, i)) && !has_own_file(photo_of(m, i));
-}
-static bool is_small_rest(const making *m, size_t i) {
-  return !m->subjects[i].viewed && is_small(photo_of(m, i)) && !has_own_file(photo_of(m, i));
-}
-
-static void deal(making *m, choice *is_wanted, size_t most) {
+/* Those that get views, or those that only lack a file of their own. */
+static void deal(making *m, bool viewed, bool small) {
+  size_t most = small ? (size_t)ACROSS * ACROSS : 1;
   unit *u = NULL;
   for (size_t i = 0; i < m->count; i++) {
     subject *s = &m->subjects[i];
-    if (!s->listed || !is_wanted(m, i)) continue;
+    if (!s->listed || s->viewed != viewed || is_small(photo_of(m, i)) != small) continue;
+    if (!viewed && has_own_file(photo_of(m, i))) continue;
     if (!u || u->count == most) {
       u = &m->units[m->unit_count++];
       *u = (unit){.first = m->order_count};
@@ -136,10 +136,10 @@ static hem_status deal_all(making *m, hem_error *err) {
   if (!status) status = hem__alloc(m->count, sizeof *m->problems, "photos", &m->problems, err);
   for (size_t i = 0; !status && i < m->count; i++) m->subjects[i].unit = SIZE_MAX;
   if (status) return status;
-  deal(m, is_large_viewed, 1);
-  deal(m, is_small_viewed, (size_t)ACROSS * ACROSS);
-  deal(m, is_large_rest, 1);
-  deal(m, is_small_rest, (size_t)ACROSS * ACROSS);
+  deal(m, true, false);
+  deal(m, true, true);
+  deal(m, false, false);
+  deal(m, false, true);
   return HEM_OK;
 }
 

@@ -10,6 +10,7 @@ typedef struct hem__views_options {
   const char *idx;    /* folder of the idx files that photos lie in, or NULL */
   size_t each;        /* views of a photo; 0: 4 */
   size_t limit;       /* so many photos, evenly spread, get views; 0: all */
+  bool only_viewed;   /* the others are not even listed */
   uint64_t seed;
   double strength; /* 0: 1; at most 2 */
   size_t threads;  /* 0: one for each core */

@@ -1,7 +1,7 @@
 # Completion for hemline, in bash: commands, options (asked of the program itself) and their values.
 _hemline() {
   local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]} command=${COMP_WORDS[1]}
-  local commands='demo ingest delete train index query evaluate info verify doctor export-onnx'
+  local commands='demo ingest delete train index query evaluate info verify doctor export-onnx views plot'
   if ((COMP_CWORD == 1)); then
     mapfile -t COMPREPLY < <(compgen -W "$commands --help --version" -- "$current")
     return
@@ -17,9 +17,10 @@ _hemline() {
     --negatives) mapfile -t COMPREPLY < <(compgen -W 'hard category random first' -- "$current") ;;
     --optimiser) mapfile -t COMPREPLY < <(compgen -W 'adam rmsprop' -- "$current") ;;
     --match) mapfile -t COMPREPLY < <(compgen -W 'item label' -- "$current") ;;
-    --domain) mapfile -t COMPREPLY < <(compgen -W 'shop consumer' -- "$current") ;;
+    --domain) mapfile -t COMPREPLY < <(compgen -W "shop consumer$([[ $command == plot ]] && echo ' all')" -- "$current") ;;
     --split | --query-split | --gallery-split)
       mapfile -t COMPREPLY < <(compgen -W 'train validation test none' -- "$current") ;;
+    plot) mapfile -t COMPREPLY < <(compgen -W 'tsne' -- "$current") ;;
     *)
       if [[ $current == -* ]]; then
         mapfile -t COMPREPLY < <(compgen -W "$(hemline "$command" --help 2>/dev/null | grep -oE -- '--[a-z][a-z-]*')" -- "$current")

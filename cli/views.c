@@ -6,7 +6,7 @@
 #include "bench/views.h"
 #include "cli/cli.h"
 
-enum { OPT_EACH = 256, OPT_SEED, OPT_LIMIT, OPT_STRENGTH, OPT_IDX, OPT_THREADS };
+enum { OPT_EACH = 256, OPT_SEED, OPT_LIMIT, OPT_ONLY, OPT_STRENGTH, OPT_IDX, OPT_THREADS };
 
 typedef struct views_arguments {
   const char *path;
@@ -33,6 +33,7 @@ static const struct argp_option options[] = {
     {"output", 'o', "FOLDER", 0, "Where to write the views and manifest.tsv", 0},
     {"each", OPT_EACH, "N", 0, "Views of a photo (default: 4)", 0},
     {"limit", OPT_LIMIT, "N", 0, "Make views of N photos, evenly spread (default: all); the others are listed only", 0},
+    {"only-viewed", OPT_ONLY, NULL, 0, "With --limit: do not list the others", 0},
     {"strength", OPT_STRENGTH, "S", 0, "How far from the shop's photo, over 0 to 2 (default: 1)", 0},
     {"seed", OPT_SEED, "N", 0, "Another number makes other views (default: 1)", 0},
     {"idx", OPT_IDX, "FOLDER", 0, "Where the idx files are, for photos that lie in them", 0},
@@ -60,6 +61,9 @@ static error_t parse(int key, char *text, struct argp_state *state) {
       break;
     case OPT_LIMIT:
       a->options.limit = cli_number(state, text, "--limit", 1000000000);
+      break;
+    case OPT_ONLY:
+      a->options.only_viewed = true;
       break;
     case OPT_STRENGTH:
       a->options.strength = parse_strength(state, text);
