@@ -17,7 +17,7 @@ static const struct argp_option options[] = {
      1},
     {"form", OPT_FORM, "NAME", 0, "Of the experiments' metrics, as in hemline train: head or l1", 1},
     {"hidden", OPT_HIDDEN, "N", 0, "Likewise: hidden units of the head (default: 128)", 1},
-    {"tower", OPT_TOWER, "N", 0, "Likewise: a shared layer of N values before |a-b| (default: none)", 1},
+    {"tower", OPT_TOWER, "N", 0, "Likewise: a shared layer of N values before |a-b|; 0: none (default: 128)", 1},
     {"loss", OPT_LOSS, "NAME", 0, "Likewise: bce or triplet", 1},
     {"epochs", OPT_EPOCHS, "N", 0, "Likewise: at most so many (default: 30)", 1},
     {"folds", OPT_FOLDS, "N", 0, "Likewise: parts the items fall into (default: 5)", 1},
@@ -39,6 +39,7 @@ static error_t parse(int key, char *text, struct argp_state *state) {
       break;
     case OPT_TOWER:
       o->tower = cli_number(state, text, "--tower", 65536);
+      o->no_tower = o->tower == 0;
       break;
     case OPT_LOSS:
       o->loss = text;

@@ -10,7 +10,7 @@
  *
  * The head is that of the reference work (Menezes and Kanitkar 2018: |a-b|, Dense relu, Dense sigmoid); s is its logit,
  * so the larger s, the more alike. Where no w2 is above zero the head is *concave* in x, which is what lets an exact
- * search prune (query/exact.h). Calibration (calibrate.h) turns s into the probability of a match.
+ * search prune (query/prune.h). Calibration (calibrate.h) turns s into the probability of a match.
  *
  * Candidates come from FAISS, which knows distances only. So a metric carries the plain distance nearest to it: FAISS
  * searches `candidate_scale` * t(a), value by value, by `candidate_distance` (surrogate.h fits both). */

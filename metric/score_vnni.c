@@ -85,5 +85,7 @@ const hem__score_kernel hem__score_vnni = {
     .bytes = bytes,
     .bytes_to_floats = hem__avx512_bytes_to_floats,
     .dot = hem__avx512_dot,
+    .line_halves = hem__avx2_line_halves,
+    .line_bytes = hem__avx2_line_bytes,
 };
 #endif

@@ -94,7 +94,7 @@ static hem_status identify(run *r, bool ignore_marks, hem_error *err) {
   hem__digest_hex(&catalog, hex);
   hem_status status = hem__print(
       &text, err, "%s %s %s %d %zu %zu %d %d %d %d %d %d %zu %zu %zu %zu %.17g %.17g %.17g %zu %llu %zu %zu %zu %d",
-      hem_version(), hex, hem__catalog_space(r->catalog, r->space)->hash, p->form, p->hidden, o->tower, o->raw,
+      hem_version(), hex, hem__catalog_space(r->catalog, r->space)->hash, p->form, p->hidden, p->tower, o->raw,
       o->free_sign, o->random_start, p->loss, p->negatives, p->optimiser, p->epochs, p->batch, p->patience, p->each,
       p->rate, o->weight_decay, o->dropout, p->seeds, (unsigned long long)o->seed, o->folds, o->fold, p->threads,
       ignore_marks);
@@ -197,23 +197,23 @@ static hem_status set_up(run *r, bool ignore_marks, hem_error *err) {
   const hem_train_options *o = r->options;
   hem__split_rule rule = {.folds = o->folds, .fold = o->fold, .ignore_marks = ignore_marks};
   hem__random random = hem__random_from(o->seed);
-  hem_status status = hem__catalog_find_space(r->catalog, o->space, &r->space, err);
-  if (!status) status = hem__pairs_new(hem__catalog_photos(r->catalog), &rule, &r->pairs, err);
+  hem_status status = hem__pairs_new(hem__catalog_photos(r->catalog), &rule, &r->pairs, err);
   if (!status) status = identify(r, ignore_marks, err);
   if (!status)
-    status = hem__inputs_new(r->catalog, r->space, &r->pairs, !o->raw, o->tower > 0, &random, &r->inputs, err);
+    status = hem__inputs_new(r->catalog, r->space, &r->pairs, !o->raw, r->plan.tower > 0, &random, &r->inputs, err);
   if (!status) status = hem__watch_init(&r->watch, &r->pairs, err);
   hem__metric shape = {
-      .form = r->plan.form, .dim = status ? 1 : r->inputs.dim, .tower = o->tower, .hidden = r->plan.hidden};
+      .form = r->plan.form, .dim = status ? 1 : r->inputs.dim, .tower = r->plan.tower, .hidden = r->plan.hidden};
   if (!status) status = hem__model_new(&shape, &r->model, err);
   size_t values;
   r->points = r->inputs.at;
-  if (!status && o->tower) {
-    if (!hem__mul(r->pairs.photo_count, o->tower, &values)) return hem__fail(err, HEM_ENOMEM, "the tower is too large");
+  if (!status && r->plan.tower) {
+    if (!hem__mul(r->pairs.photo_count, r->plan.tower, &values))
+      return hem__fail(err, HEM_ENOMEM, "the tower is too large");
     status = hem__alloc(values, sizeof *r->points, "points", &r->points, err);
   }
   if (!status) status = alloc_run(r, err);
-  if (!status && !o->tower && !o->random_start) status = choose_power(r, err);
+  if (!status && !r->plan.tower && !o->random_start) status = choose_power(r, err);
   return status ? status : resume(r, err);
 }
 
@@ -426,7 +426,8 @@ hem_status hem__train(hem__catalog *catalog, const hem_train_options *options, b
                       hem_error *err) {
   run r = {.options = options, .catalog = catalog};
   hem__metric *metric = NULL;
-  hem_status status = hem__plan_make(options, &r.plan, err);
+  hem_status status = hem__catalog_find_space(catalog, options->space, &r.space, err);
+  if (!status) status = hem__plan_make(options, hem__catalog_space(catalog, r.space)->dim, &r.plan, err);
   if (status) return status;
   int held = hem__omp_use(r.plan.threads);
   status = set_up(&r, ignore_marks, err);

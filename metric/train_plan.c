@@ -6,7 +6,7 @@
 
 #include "base/threads.h"
 
-enum { HIDDEN = 128, EPOCHS = 30, BATCH = 256, PATIENCE = 6, EACH = 8 };
+enum { TOWER = 128, HIDDEN = 128, EPOCHS = 30, BATCH = 256, PATIENCE = 6, EACH = 8 };
 static const double RATE = 0.001;
 
 static hem_status choose(const char *what, const char *name, const char *const *names, size_t count, unsigned *out,
@@ -68,10 +68,13 @@ static hem_status check_numbers(const hem_train_options *o, hem_error *err) {
 
 static size_t or_default(size_t value, size_t otherwise) { return value ? value : otherwise; }
 
-hem_status hem__plan_make(const hem_train_options *o, hem__plan *p, hem_error *err) {
+hem_status hem__plan_make(const hem_train_options *o, size_t dim, hem__plan *p, hem_error *err) {
   hem_status status = check_numbers(o, err);
+  if (!status && o->no_tower && o->tower)
+    status = hem__fail(err, HEM_EINVAL, "no tower, and a tower of %zu values: one of the two", o->tower);
   if (!status) status = choose_names(o, p, err);
   if (status) return status;
+  p->tower = o->no_tower ? 0 : or_default(o->tower, hem__min(TOWER, dim));
   p->hidden = p->form == HEM__HEAD ? or_default(o->hidden, HIDDEN) : 0;
   p->epochs = or_default(o->epochs, EPOCHS);
   p->batch = or_default(o->batch, BATCH);

@@ -11,11 +11,12 @@ typedef struct hem__plan {
   hem__loss loss;
   hem__negatives negatives;
   hem__optimiser_kind optimiser;
+  size_t tower; /* 0: none */
   size_t hidden, epochs, batch, block, patience, each, seeds, threads;
   double rate;
 } hem__plan;
 
-/* Errors: EINVAL (says what there is instead). */
-hem_status hem__plan_make(const hem_train_options *options, hem__plan *out, hem_error *err);
+/* `dim`: values of an embedding. Errors: EINVAL (says what there is instead). */
+hem_status hem__plan_make(const hem_train_options *options, size_t dim, hem__plan *out, hem_error *err);
 
 #endif

@@ -41,7 +41,6 @@ typedef struct run {
   const size_t *asked; /* numbers of samples */
   bool all;            /* all categories together, not the query's own */
   bool exact;
-  uint32_t rerank;
   hem_searcher **searchers; /* one for each worker */
   size_t *right;            /* of each query */
   hem_error *errors;        /* of each worker: the last */
@@ -56,7 +55,6 @@ static hem_status ask(const run *r, hem_searcher *searcher, size_t sample, size_
                           .categories = r->all ? NULL : &category,
                           .category_count = !r->all,
                           .exact = r->exact,
-                          .rerank = r->rerank,
                           .leave_out = s->leave_out,
                           .leave_out_row = s->row};
   hem_answer answer;
@@ -117,9 +115,13 @@ static size_t pick(const trial *t, size_t category, size_t half, size_t *out) {
 
 /* ---- how many candidates ---- */
 
+static void set_rerank(trial *t, size_t number, uint32_t rerank) {
+  t->of->manifest->categories[number].rerank = rerank;
+  t->engine->categories[number].shared.rerank = rerank;
+}
+
 /* The smallest of the ladder that keeps enough; where none does, the smallest that is as good as the best. */
-static hem_status climb(const trial *t, size_t number, const size_t *asked, size_t count, uint32_t *out,
-                        hem_error *err) {
+static hem_status climb(trial *t, size_t number, const size_t *asked, size_t count, uint32_t *out, hem_error *err) {
   enum { STEPS = 16 };
   const hem__category *c = &t->engine->categories[number].shared;
   size_t most = hem__min(c->vectors.rows, RERANK_MOST), step = 0;
@@ -128,7 +130,8 @@ static hem_status climb(const trial *t, size_t number, const size_t *asked, size
   for (size_t r = RERANK_LEAST;; r *= 2) {
     tally got;
     tried[step] = (uint32_t)hem__min(r, most);
-    run asking = {.t = t, .asked = asked, .rerank = tried[step]};
+    set_rerank(t, number, tried[step]);
+    run asking = {.t = t, .asked = asked};
     hem_status status = ask_all(&asking, count, &got, err);
     if (status) return status;
     kept[step] = overlap(&got);
@@ -140,11 +143,6 @@ static hem_status climb(const trial *t, size_t number, const size_t *asked, size
   while (kept[chosen] < fmin(KEEP, fmax(best - NEARLY, fmin(best, KEEP_LEAST)))) chosen++;
   *out = tried[chosen];
   return HEM_OK;
-}
-
-static void set_rerank(trial *t, size_t number, uint32_t rerank) {
-  t->of->manifest->categories[number].rerank = rerank;
-  t->engine->categories[number].shared.rerank = rerank;
 }
 
 /* A category that nobody asked for gets what the hardest of the others needs. */

@@ -8,11 +8,11 @@ import support
 SIGNAL, DIM, ITEMS = 6, 36, 400
 
 
-def write_shop(folder, name, signal):
-    """NAME.npy and photos.tsv: a photo of a customer and one of the shop for each item."""
+def write_shop(folder, name, signal, items=ITEMS):
+    """NAME and photos.tsv: a photo of a customer and one of the shop for each item."""
     rng = random.Random(1)
     rows, lines = [], ["path\titem_id\tcategory\tdomain"]
-    for item in range(ITEMS):
+    for item in range(items):
         shows = [rng.gauss(0, 1) for _ in range(signal)]
         for domain in ("shop", "consumer"):
             rows.append([x + rng.gauss(0, 0.4) for x in shows] + [rng.gauss(0, 1.8) for _ in range(DIM - signal)])
@@ -90,7 +90,7 @@ class Train(support.Case):
                           (self.catalog, "-o", "m", "--hidden", "-1"), ("a", "b", "-o", "m")):
             self.hemline("train", *arguments, code=2)
         _, err = self.hemline("train", self.catalog, "-o", "m", "--form", "deep", code=1)
-        self.assertIn("head and l1", err)
+        self.assertIn("head, l1 and l2", err)
 
     def test_a_catalogue_without_customers_says_so(self):
         catalog = self.at("only_shop.h5")

@@ -37,6 +37,7 @@ static hem__training trained(hem_train_options options) {
   hem__training training;
   options.size = sizeof options;
   options.threads = 1;
+  options.no_tower = options.tower == 0;
   ck_ok(hem__catalog_open(catalog_path(), &catalog, err));
   ck_ok(hem__train(catalog, &options, false, &training, err));
   hem__catalog_close(catalog);
@@ -224,6 +225,7 @@ static hem_train_options options_of(size_t kind, const char *metric) {
                              {.form = "l1", .loss = "triplet", .weight_decay = 0.01}};
   hem_train_options o = all[kind];
   o.size = sizeof o;
+  o.no_tower = o.tower == 0;
   o.catalog = catalog_path();
   o.metric = metric;
   o.epochs = 4;
@@ -328,7 +330,7 @@ END_TEST
 START_TEST(a_metric_is_written_and_read_back_with_its_verdict) {
   const char *folder = hem__test_folder();
   char *path = hem__test_path(folder, "m.metric");
-  hem_train_options o = {.size = sizeof o, .catalog = catalog_path(), .metric = path, .hidden = 16, .epochs = 6};
+  hem_train_options o = {.size = sizeof o, .catalog = catalog_path(), .metric = path, .hidden = 16, .no_tower = true, .epochs = 6};
   hem_train_result result;
   hem__metric *metric = NULL;
   ck_ok(hem_train(&o, &result, err));
@@ -351,7 +353,7 @@ START_TEST(options_that_make_no_sense_are_refused) {
   const struct {
     hem_train_options o;
     const char *words;
-  } cases[] = {{{.form = "heads"}, "head and l1"},
+  } cases[] = {{{.form = "heads"}, "head, l1 and l2"},
                {{.loss = "mse"}, "bce and triplet"},
                {{.negatives = "easy"}, "hard, category, random and first"},
                {{.optimiser = "sgd"}, "adam and rmsprop"},
@@ -363,6 +365,7 @@ START_TEST(options_that_make_no_sense_are_refused) {
                {{.fold = 5}, "no fold 5"},
                {{.hidden = 9000}, "hidden units"},
                {{.tower = 70000}, "tower"},
+               {{.tower = 7, .no_tower = true}, "one of the two"},
                {{.batch = 70000}, "batch"},
                {{.space = "nope"}, "nope"}};
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
