@@ -262,7 +262,7 @@ static void put_gains(writing *w) {
   for (size_t i = 0; i < w->x->count; i++) put_gain(w, &w->x->at[i], i);
   hem__html_put(&w->page, "</tbody>\n</table></div>\n<p class=\"muted\">");
   hem__html_text(&w->page, t->metric->about ? t->metric->about : "");
-  hem__html_print(&w->page, " %s%zu items and %zu pairs to learn from, %zu items to stop by.</p>\n",
+  hem__html_print(&w->page, ". %s%zu items and %zu pairs to learn from, %zu items to stop by.</p>\n",
                   w->x->folds > 1 ? "In the first fold " : "", t->train_items, t->train_pairs, t->validation_items);
 }
 

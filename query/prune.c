@@ -5,10 +5,10 @@
 #include "query/rerank.h"
 
 enum {
-  FIRST = 32, /* candidates a category that are scored before there are bounds; or twice k */
-  SCAN_SHARE = 32,
-  BATCH = 64,     /* photos scored at once, at least */
-  BATCH_SHARE = 4 /* or so many times fewer than were scored already: the k-th best score is found anew for each */
+  FIRST = 32,      /* candidates that are scored before there are bounds; or twice k */
+  SCAN_SHARE = 32, /* see prune.h */
+  BATCH = 64,      /* photos scored at once, at least */
+  BATCH_SHARE = 4  /* or so many times fewer than were scored already: the k-th best score is found anew for each */
 };
 
 /* Is every photo of the category bounded? */
@@ -29,14 +29,21 @@ static hem_status keep_pool(hem__search *q, size_t chosen, const hem__near *near
   return status;
 }
 
-/* Bounds need a place to touch, and a score to be compared with. */
-static hem_status gather(hem__search *q, hem_error *err) {
-  hem_searcher *s = q->s;
-  size_t first = hem__max(2 * (q->k + q->o.leave_out), FIRST);
-  hem_status status = HEM_OK;
+static size_t first_scored(const hem__search *q) { return hem__max(2 * (q->k + q->o.leave_out), FIRST); }
+
+static size_t largest_of(const hem_searcher *s) {
   size_t largest = 0;
   for (size_t i = 1; i < s->chosen_count; i++)
     if (hem__chosen(s, i)->vectors.rows > hem__chosen(s, largest)->vectors.rows) largest = i;
+  return largest;
+}
+
+/* Bounds need a place to touch, and a score to be compared with: the first candidates of the largest category, and of
+ * those that are not scanned. Of the others FAISS would tell nothing that their bounds do not. */
+static hem_status gather(hem__search *q, hem_error *err) {
+  hem_searcher *s = q->s;
+  size_t first = first_scored(q), largest = largest_of(s);
+  hem_status status = HEM_OK;
   q->fallbacks = 0;
   q->all = true;
   for (size_t i = 0; i < s->chosen_count && !status; i++) {
@@ -251,7 +258,7 @@ static const hem__ranked *last_of(const hem__ranking *r, float least) {
 /* Room for the candidates of every category, however it is searched. */
 static hem_status reserve(hem__search *q, hem_error *err) {
   hem_searcher *s = q->s;
-  size_t first = hem__max(2 * (q->k + q->o.leave_out), FIRST), total = 0;
+  size_t first = first_scored(q), total = 0;
   hem_status status = hem__bounds_prepare(&s->engine->learned, s->engine->gallery.items, &s->bounds, err);
   for (size_t i = 0; i < s->chosen_count && !status; i++) {
     const hem__category *c = hem__chosen(s, i);

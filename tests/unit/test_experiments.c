@@ -23,8 +23,9 @@ static const hem__test_world world = {.dim = 16,
                                       .random = 4};
 
 static hem__experiments_options options(void) {
-  return (hem__experiments_options){.gallery_split = -1,
-                                    .train = {.hidden = 8, .epochs = 4, .folds = FOLDS, .threads = 2, .raw = true}};
+  return (hem__experiments_options){
+      .gallery_split = -1,
+      .train = {.hidden = 8, .epochs = 4, .folds = FOLDS, .threads = 2, .raw = true, .no_tower = true}};
 }
 
 /* Once for all tests: it trains three metrics. */
