@@ -32,7 +32,7 @@ void cli_print_metric(FILE *out, const hem__manifest *m) {
           metric->certificate.k ? metric->certificate.k : 20, cli_certificate(&metric->certificate));
   for (size_t i = 0; i < m->category_count; i++) {
     const hem__generation_category *c = &m->categories[i];
-    fprintf(out, "  %-16s %6u of %s photos scored  %s\n", cli_clean(c->name), c->rerank, cli_count(c->photos),
+    fprintf(out, "  %-16s %6u candidates of %s photos  %s\n", cli_clean(c->name), c->rerank, cli_count(c->photos),
             cli_certificate(&c->certificate));
   }
   if (metric->certificate.queries && metric->certificate.overlap < PROMISED)
