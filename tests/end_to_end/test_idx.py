@@ -101,7 +101,7 @@ class Idx(support.Case):
         self.assertIn("hold fewer", answer["shortfall"])
         self.check_hits(answer, self.nearest(1000, "bag"))
         err = self.hemline("query", self.store, "--row", 400, "-k", 100, "-c", "bag")[1]
-        self.assertIn("40 of 100 wanted (the categories searched hold no more)", err)
+        self.assertIn("40 of 100 wanted (the categories searched hold fewer)", err)
 
     def test_an_unknown_category_lists_those_there_are(self):
         out, err = self.hemline("query", self.store, "--row", 400, "-c", "hats", code=1)
