@@ -2,9 +2,10 @@
  * how much of the exhaustive answer the default answer then holds (the certificate).
  *
  * Queries are sampled from photos that the metric never learned from. One half chooses the number of candidates of each
- * category, the smallest of a ladder that keeps enough of the exhaustive top 20; the other half measures, through the
- * very path that answers customers. So the figure is not that of the queries it was tuned on. The interval takes each
- * of the 20 places of each query as one trial. */
+ * category, the smallest of a ladder that keeps enough of the exhaustive top 20, or as much as the precision of the
+ * points lets even the exact answer keep; the other half measures, through the very path that answers customers. So the
+ * figure is not that of the queries it was tuned on. The interval takes each of the 20 places of each query as one
+ * trial. */
 #include <math.h>
 #include <stdlib.h>
 
@@ -13,12 +14,11 @@
 #include "index/build.h"
 #include "query/truth.h"
 
-enum { QUERIES = 500, QUERIES_LEAST = 100, COARSE_QUERIES = 50, RERANK_LEAST = 32, RERANK_MOST = 4096 };
+enum { QUERIES = 500, QUERIES_LEAST = 100, RERANK_LEAST = 32, RERANK_MOST = 4096 };
 
-static const double WORK = 2e13;  /* multiplications that the exhaustive truth may take: minutes on one core */
-static const double KEEP = 0.993; /* aimed at, so that the other half is likely to keep ... */
-static const double KEEP_LEAST = 0.99;
-static const double NEARLY = 0.001; /* where nothing keeps so much: as good as the best of the ladder */
+static const double WORK = 2e13;    /* multiplications that the exhaustive truth may take: minutes on one core */
+static const double KEEP = 0.993;   /* aimed at, so that the other half is likely to keep 0.99 */
+static const double NEARLY = 0.001; /* where nothing keeps so much: as good as what keeps most */
 
 typedef struct trial {
   hem__trial *of;
@@ -122,22 +122,24 @@ static hem_status climb(const trial *t, size_t number, const size_t *asked, size
                         hem_error *err) {
   enum { STEPS = 16 };
   const hem__category *c = &t->engine->categories[number].shared;
-  size_t most = hem__min(c->vectors.rows, RERANK_MOST), step = 0;
+  size_t most = hem__min(c->vectors.rows, RERANK_MOST), steps = 0, chosen = 0;
   double kept[STEPS], best = 0;
   uint32_t tried[STEPS];
-  for (size_t r = RERANK_LEAST;; r *= 2) {
-    tally got;
-    tried[step] = (uint32_t)hem__min(r, most);
-    run asking = {.t = t, .asked = asked, .rerank = tried[step]};
-    hem_status status = ask_all(&asking, count, &got, err);
-    if (status) return status;
-    kept[step] = overlap(&got);
-    best = fmax(best, kept[step]);
-    step++;
-    if (best >= KEEP || r >= most) break;
+  tally got;
+  run exact = {.t = t, .asked = asked, .exact = true};
+  hem_status status = ask_all(&exact, count, &got, err);
+  double enough = fmin(KEEP, overlap(&got) - NEARLY);
+  for (size_t r = RERANK_LEAST; !status; r *= 2) {
+    tried[steps] = (uint32_t)hem__min(r, most);
+    run asking = {.t = t, .asked = asked, .rerank = tried[steps]};
+    status = ask_all(&asking, count, &got, err);
+    kept[steps] = overlap(&got);
+    best = fmax(best, kept[steps++]);
+    if (best >= enough || r >= most) break;
   }
-  size_t chosen = 0;
-  while (kept[chosen] < fmin(KEEP, fmax(best - NEARLY, fmin(best, KEEP_LEAST)))) chosen++;
+  if (status) return status;
+  if (best < enough) enough = best - NEARLY;
+  while (kept[chosen] < enough) chosen++;
   *out = tried[chosen];
   return HEM_OK;
 }
@@ -184,14 +186,14 @@ static hem_status measure(trial *t, size_t *asked, hem_error *err) {
   return status;
 }
 
-/* Do bytes lose too much? Asked of the exact answer, so that candidates have no part in it. */
+/* Do bytes lose too much? Asked of the exact answer, so that candidates have no part in it. What is aimed at must be
+ * within reach: candidates will lose something, too. */
 static hem_status check_precision(trial *t, size_t *asked, hem_error *err) {
   tally got;
   run exact = {.t = t, .asked = asked, .exact = true};
   if (t->of->options->precision || t->of->manifest->metric.precision != HEM__U8) return HEM_OK;
-  size_t count = hem__min(pick(t, SIZE_MAX, 0, asked), COARSE_QUERIES);
-  hem_status status = ask_all(&exact, count, &got, err);
-  if (!status) t->of->too_coarse = overlap(&got) < KEEP_LEAST;
+  hem_status status = ask_all(&exact, pick(t, SIZE_MAX, 0, asked), &got, err);
+  if (!status) t->of->too_coarse = overlap(&got) < KEEP;
   return status;
 }
 
