@@ -117,31 +117,63 @@ static size_t pick(const trial *t, size_t category, size_t half, size_t *out) {
 
 /* ---- how many candidates ---- */
 
-/* The smallest of the ladder that keeps enough; where none does, the smallest that is as good as the best. */
-static hem_status climb(const trial *t, size_t number, const size_t *asked, size_t count, uint32_t *out,
+/* How much of the truth the engine keeps with so many candidates. */
+static hem_status try_rerank(const trial *t, const size_t *asked, size_t count, size_t rerank, double *kept,
+                             hem_error *err) {
+  tally got;
+  run asking = {.t = t, .asked = asked, .rerank = (uint32_t)rerank};
+  hem_status status = ask_all(&asking, count, &got, err);
+  *kept = overlap(&got);
+  return status;
+}
+
+/* The smallest of the ladder that keeps enough; where none does, the smallest that is as good as the best. *enough
+ * becomes what it keeps, where that is less. */
+static hem_status climb(const trial *t, const size_t *asked, size_t count, size_t photos, double *enough, uint32_t *out,
                         hem_error *err) {
   enum { STEPS = 16 };
-  const hem__category *c = &t->engine->categories[number].shared;
-  size_t most = hem__min(c->vectors.rows, RERANK_MOST), steps = 0, chosen = 0;
-  double kept[STEPS], best = 0;
+  size_t most = hem__min(photos, RERANK_MOST), steps = 0, chosen = 0;
+  double kept[STEPS] = {0}, best = 0;
   uint32_t tried[STEPS];
+  for (size_t r = RERANK_LEAST;; r *= 2) {
+    tried[steps] = (uint32_t)hem__min(r, most);
+    hem_status status = try_rerank(t, asked, count, tried[steps], &kept[steps], err);
+    if (status) return status;
+    best = fmax(best, kept[steps++]);
+    if (best >= *enough || r >= most) break;
+  }
+  if (best < *enough) *enough = best - NEARLY;
+  while (kept[chosen] < *enough) chosen++;
+  *out = tried[chosen];
+  return HEM_OK;
+}
+
+/* FAISS looks at as many photos of a graph as it is to return, or more. Where many were needed it was to look at them;
+ * to score them is another matter: that may take fewer. */
+static hem_status narrow(trial *t, size_t number, const size_t *asked, size_t count, double enough, uint32_t *rerank,
+                         hem_error *err) {
+  hem__generation_category *c = &t->of->manifest->categories[number];
+  if (c->ef_search == 0 || *rerank <= c->ef_search || t->of->options->ef_search) return HEM_OK;
+  c->ef_search = *rerank;
+  hem_status status = hem__faiss_set(t->engine->categories[number].index, "efSearch", c->ef_search, err);
+  for (size_t r = RERANK_LEAST; r < c->ef_search && !status; r *= 2) {
+    double kept;
+    status = try_rerank(t, asked, count, r, &kept, err);
+    if (status || kept < enough) continue;
+    *rerank = (uint32_t)r;
+    break;
+  }
+  return status;
+}
+
+/* Aims at what is promised, or at what the precision of the points lets the exact answer keep. */
+static hem_status fit(trial *t, size_t number, const size_t *asked, size_t count, uint32_t *rerank, hem_error *err) {
   tally got;
   run exact = {.t = t, .asked = asked, .exact = true};
   hem_status status = ask_all(&exact, count, &got, err);
   double enough = fmin(KEEP, overlap(&got) - NEARLY);
-  for (size_t r = RERANK_LEAST; !status; r *= 2) {
-    tried[steps] = (uint32_t)hem__min(r, most);
-    run asking = {.t = t, .asked = asked, .rerank = tried[steps]};
-    status = ask_all(&asking, count, &got, err);
-    kept[steps] = overlap(&got);
-    best = fmax(best, kept[steps++]);
-    if (best >= enough || r >= most) break;
-  }
-  if (status) return status;
-  if (best < enough) enough = best - NEARLY;
-  while (kept[chosen] < enough) chosen++;
-  *out = tried[chosen];
-  return HEM_OK;
+  if (!status) status = climb(t, asked, count, t->of->manifest->categories[number].photos, &enough, rerank, err);
+  return status ? status : narrow(t, number, asked, count, enough, rerank, err);
 }
 
 static void set_rerank(trial *t, size_t number, uint32_t rerank) {
@@ -158,7 +190,7 @@ static hem_status choose_rerank(trial *t, size_t *asked, hem_error *err) {
   for (size_t c = 0; c < m->category_count && !status; c++) {
     uint32_t rerank = 0;
     size_t count = pick(t, c, 0, asked);
-    if (count) status = climb(t, c, asked, count, &rerank, err);
+    if (count) status = fit(t, c, asked, count, &rerank, err);
     set_rerank(t, c, rerank);
     largest = rerank > largest ? rerank : largest;
   }
@@ -186,17 +218,6 @@ static hem_status measure(trial *t, size_t *asked, hem_error *err) {
   return status;
 }
 
-/* Do bytes lose too much? Asked of the exact answer, so that candidates have no part in it. What is aimed at must be
- * within reach: candidates will lose something, too. */
-static hem_status check_precision(trial *t, size_t *asked, hem_error *err) {
-  tally got;
-  run exact = {.t = t, .asked = asked, .exact = true};
-  if (t->of->options->precision || t->of->manifest->metric.precision != HEM__U8) return HEM_OK;
-  hem_status status = ask_all(&exact, pick(t, SIZE_MAX, 0, asked), &got, err);
-  if (!status) t->of->too_coarse = overlap(&got) < KEEP;
-  return status;
-}
-
 /* ---- the trial ---- */
 
 /* The generation as it will be read: what the manifest says now, in its own folder. */
@@ -213,6 +234,22 @@ static hem_status open_engine(const hem__trial *of, hem_engine **out, hem_error 
   return status;
 }
 
+/* Bytes that lose too much become half floats, unless bytes were asked for. The exact answer says it, in which
+ * candidates have no part. What is aimed at must be within reach: candidates will lose something, too. */
+static hem_status check_precision(trial *t, size_t *asked, hem_error *err) {
+  tally got;
+  run exact = {.t = t, .asked = asked, .exact = true};
+  if (t->of->options->precision) return HEM_OK;
+  hem_status status = ask_all(&exact, pick(t, SIZE_MAX, 0, asked), &got, err);
+  if (status || overlap(&got) >= KEEP) return status;
+  hem_engine_close(t->engine);
+  t->truth.engine = t->engine = NULL;
+  status = t->of->use_halves(t->of->context, err);
+  if (!status) status = open_engine(t->of, &t->engine, err);
+  t->truth.engine = t->engine;
+  return status;
+}
+
 static size_t query_limit(const hem__trial *of, size_t photos) {
   double each = (double)photos * (double)of->metric->width * (double)hem__max(of->metric->hidden, 1);
   return (size_t)fmax(fmin(WORK / each, QUERIES), QUERIES_LEAST);
@@ -223,7 +260,6 @@ static hem_status try_out(hem__trial *of, hem_error *err) {
   hem__truth_options how = {.threads = t.threads, .progress = of->options->progress};
   hem__matrix embeddings = hem__catalog_matrix(of->catalog, of->space);
   size_t *asked = NULL;
-  of->too_coarse = false;
   hem_status status = open_engine(of, &t.engine, err);
   if (!status)
     status = hem__samples_choose(t.engine, of->catalog, embeddings, query_limit(of, t.engine->gallery.photos),
@@ -231,8 +267,8 @@ static hem_status try_out(hem__trial *of, hem_error *err) {
   if (!status) status = hem__alloc(t.sample_count, sizeof *asked, "queries", &asked, err);
   if (!status) status = hem__truth_find(t.engine, embeddings, t.samples, t.sample_count, &how, &t.truth, err);
   if (!status) status = check_precision(&t, asked, err);
-  if (!status && !of->too_coarse) status = choose_rerank(&t, asked, err);
-  if (!status && !of->too_coarse) status = measure(&t, asked, err);
+  if (!status) status = choose_rerank(&t, asked, err);
+  if (!status) status = measure(&t, asked, err);
   hem__truth_clear(&t.truth);
   free(t.samples);
   free(asked);
