@@ -32,8 +32,7 @@ extern char **environ;
 
 /* ---- the script ---- */
 
-/* `format`: gnuplot reads it as a printf format, as it does for the labels of tics. */
-static void put_name(FILE *script, const char *name, bool format) {
+void hem__gnuplot_name(FILE *script, const char *name, bool format) {
   fputc('\'', script);
   for (size_t shown = 0; *name; shown++) {
     uint32_t c;
@@ -69,12 +68,16 @@ static void put_frame(FILE *script, const hem__plot *plot) {
           "set yrange [%s:*%s]\n"
           "set offsets 0,0,graph 0.02,0\n",
           width, plot->kind == HEM__PLOT_DOTS ? "*" : "0", plot->percent ? "<100" : "");
-  if (plot->across) fputs("set xlabel ", script), put_name(script, plot->across, false), fputc('\n', script);
-  if (plot->up) fputs("set ylabel ", script), put_name(script, plot->up, false), fputc('\n', script);
+  if (plot->across) fputs("set xlabel ", script), hem__gnuplot_name(script, plot->across, false), fputc('\n', script);
+  if (plot->up) fputs("set ylabel ", script), hem__gnuplot_name(script, plot->up, false), fputc('\n', script);
 }
 
 static void put_axis(FILE *script, const hem__plot *plot) {
   size_t last = plot->group_count - 1;
+  if (plot->kind == HEM__PLOT_CURVES && plot->linear) {
+    fputs("set xtics autofreq\n", script);
+    return;
+  }
   if (plot->kind == HEM__PLOT_CURVES)
     fprintf(script, "set logscale x\nset xrange [%g:%g]\n", plot->at[0] / 1.1, plot->at[last] * 1.1);
   else
@@ -85,7 +88,7 @@ static void put_axis(FILE *script, const hem__plot *plot) {
     if (plot->kind == HEM__PLOT_CURVES) {
       fprintf(script, "'%g' %g", plot->at[i], plot->at[i]);
     } else {
-      put_name(script, plot->groups[i], true);
+      hem__gnuplot_name(script, plot->groups[i], true);
       fprintf(script, " %zu", i);
     }
   }
@@ -130,7 +133,7 @@ static void put_series(FILE *script, const hem__plot *plot, size_t series) {
   fprintf(script, "$s%zu using 1:2 with %s lc rgb '%s'", series, style, colour);
   if (!chance && plot->kind != HEM__PLOT_BARS) fprintf(script, " pt %zu", 5 + 2 * (series % 6));
   fputs(" title ", script);
-  put_name(script, plot->series[series], false);
+  hem__gnuplot_name(script, plot->series[series], false);
   fputs(", ", script);
   if (!chance && plot->kind == HEM__PLOT_BARS) put_intervals(script, plot, series, colour);
 }
@@ -228,7 +231,7 @@ static int reap(pid_t child, int64_t deadline) {
   return how;
 }
 
-static hem_status run(const char *script, size_t size, char **svg, hem_error *err) {
+hem_status hem__gnuplot_run(const char *script, size_t size, char **answer, size_t *answer_size, hem_error *err) {
   int ends[2], how;
   pid_t child = -1;
   int64_t deadline = now_ms() + LIMIT_MS;
@@ -241,12 +244,13 @@ static hem_status run(const char *script, size_t size, char **svg, hem_error *er
   status = converse(&t, deadline, err);
   how = reap(child, status ? 0 : deadline);
   if (status) goto exit;
-  if (how != 0 || !strstr(t.answer, "</svg>")) {
+  if (how != 0 || t.size == 0) {
     status = hem__fail(err, HEM_EUNSUPPORTED, "gnuplot drew nothing (it left with %d): install version 5.2 or newer",
                        WIFEXITED(how) ? WEXITSTATUS(how) : -1);
     goto exit;
   }
-  *svg = t.answer;
+  *answer = t.answer;
+  *answer_size = t.size;
   t.answer = NULL;
 exit:
   free(t.answer);
@@ -256,10 +260,16 @@ exit:
 
 hem_status hem__plot_draw(const hem__plot *plot, char **svg, hem_error *err) {
   if (!plot->group_count || !plot->series_count) return hem__fail(err, HEM_EINVAL, "a plot of nothing");
-  char *script = NULL;
-  size_t size = 0;
+  char *script = NULL, *drawn = NULL;
+  size_t size = 0, drawn_size = 0;
   hem_status status = write_script(plot, &script, &size, err);
-  if (!status) status = run(script, size, svg, err);
+  if (!status) status = hem__gnuplot_run(script, size, &drawn, &drawn_size, err);
   free(script);
+  if (!status && !strstr(drawn, "</svg>")) {
+    free(drawn);
+    return hem__fail(err, HEM_EUNSUPPORTED,
+                     "gnuplot drew nothing that is an SVG picture: install version 5.2 or newer");
+  }
+  if (!status) *svg = drawn;
   return status;
 }

@@ -9,7 +9,7 @@
 
 #include "bench/html.h"
 #include "bench/plot.h"
-#include "bench/report_photos.h"
+#include "bench/report_parts.h"
 
 enum { TOP_1 = 0, TOP_20 = 3 }; /* places in hem__cuts */
 
@@ -148,30 +148,6 @@ static void put_headline(hem__html *page, const hem__report *report, const grid 
 
 /* ---- plots ---- */
 
-/* Without gnuplot the page still stands: the tables hold every number. */
-static void put_plot(hem__html *page, const hem__plot *plot, const char *title, const char *about) {
-  char *svg = NULL;
-  hem_error why = {0};
-  if (page->status) return;
-  hem_status status = hem__plot_draw(plot, &svg, &why);
-  if (status == HEM_ENOMEM) {
-    page->status = hem__fail(page->err, status, "%s", why.message);
-    return;
-  }
-  hem__html_print(page, "<figure class=\"card plot\"><figcaption><h3>%s</h3>", title);
-  if (svg) {
-    /* An image and not a part of the page: names inside cannot meet the page's, and no browser runs it. */
-    hem__html_print(page, "%s</figcaption><div class=\"wide\"><img src=\"data:image/svg+xml;base64,", about);
-    hem__html_base64(page, svg, strlen(svg));
-    hem__html_print(page, "\" alt=\"%s: a plot of the numbers in the tables below\"/></div></figure>\n", title);
-  } else {
-    hem__html_put(page, "The plot is left out: ");
-    hem__html_text(page, why.message);
-    hem__html_put(page, "</figcaption></figure>\n");
-  }
-  free(svg);
-}
-
 /* points: a group for each category, or for each of hem__cuts; in it each approach, then chance. Only the rows of the
  * best distance are plotted. */
 static void fill_points(const grid *g, bool curves, hem__plot_point *points) {
@@ -212,7 +188,7 @@ static void put_accuracy_plot(hem__html *page, const grid *g, bool curves, const
                     .points = points,
                     .percent = true,
                     .chance = true};
-  put_plot(page, &plot, title, about);
+  hem__report_plot(page, &plot, title, about);
 exit:
   free(labels);
   free(points);
@@ -425,13 +401,13 @@ static void put_recall(hem__html *page, const hem__report *report) {
                     .series_count = p.kinds.count,
                     .points = p.recall,
                     .percent = true};
-  put_plot(page, &plot, "Recall, by category and index",
-           "The thin lines are 95% intervals. The axis does not start at zero.");
+  hem__report_plot(page, &plot, "Recall, by category and index",
+                   "The thin lines are 95% intervals. The axis does not start at zero.");
   plot.kind = HEM__PLOT_BARS;
   plot.up = "µs a query";
   plot.points = p.time;
   plot.percent = false;
-  put_plot(page, &plot, "Time of one query", "Bars: the median. The thin lines reach up to p99.");
+  hem__report_plot(page, &plot, "Time of one query", "Bars: the median. The thin lines reach up to p99.");
   put_recall_table(page, report);
   hem__html_put(page, "</section>\n");
   recall_plots_clear(&p, report->recall_count);

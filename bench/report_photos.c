@@ -1,4 +1,4 @@
-#include "bench/report_photos.h"
+#include "bench/report_parts.h"
 
 static void put_caption(hem__html *page, const hem__sheet_photo *photo) {
   hem__html_put(page, "<figcaption>");

@@ -8,6 +8,8 @@
 #include "base/threads.h"
 #include "bench/pictures.h"
 #include "index/flat.h"
+#include "metric/score_all.h"
+#include "metric/validation.h"
 
 enum { HITS = HEM__SHEET_HITS };
 
@@ -73,6 +75,7 @@ static void find_part(making *m, const hem__accuracy_row *row) {
 /* ---- which queries ---- */
 
 static uint32_t rank_of(const making *m, size_t query) {
+  if (m->options->ranks) return m->options->ranks[query];
   return m->accuracy->query_ranks[query * m->accuracy->query_values + m->value];
 }
 
@@ -149,6 +152,64 @@ static size_t search(const making *m, size_t query, float *room, hem__near *near
   return count;
 }
 
+typedef struct score_list {
+  float *at;
+  size_t count;
+} score_list;
+
+static void take_scores(void *context, size_t query, float *scores, size_t worker) {
+  const score_list *out = context;
+  (void)query, (void)worker;
+  memcpy(out->at, scores, out->count * sizeof *scores);
+}
+
+/* The gallery's rows and their scores, freed with free(). */
+static hem_status score_gallery(const making *m, size_t query, uint32_t **rows, float **scores, size_t *count,
+                                hem_error *err) {
+  const hem__metric *metric = m->options->metric_of(m->options->context, query);
+  const char *category = m->photos->at[query].category;
+  uint32_t asked = (uint32_t)query;
+  float *point = NULL, *points = NULL;
+  hem_status status = hem__alloc(m->photos->count, sizeof **rows, "the gallery", rows, err);
+  for (size_t row = 0; row < m->photos->count && !status; row++)
+    if (row != query && !strcmp(m->photos->at[row].category, category) &&
+        hem__accuracy_in_gallery(&m->options->accuracy, &m->photos->at[row]))
+      (*rows)[(*count)++] = (uint32_t)row;
+  if (!status) status = hem__alloc(*count, sizeof **scores, "the gallery", scores, err);
+  hem__selection one = {m->vectors, &asked, 1, 1}, all = {m->vectors, *rows, *count, 1};
+  if (!status) status = hem__points(metric, &one, &point, err);
+  if (!status) status = hem__points(metric, &all, &points, err);
+  score_list out = {*scores, *count};
+  hem__score_all_job job = {.metric = metric,
+                            .queries = {point, 1, metric->width},
+                            .gallery = {points, *count, metric->width},
+                            .threads = 1,
+                            .take = take_scores,
+                            .context = &out};
+  if (!status) status = hem__score_all(&job, err);
+  free(point);
+  free(points);
+  return status;
+}
+
+/* As `search`, by the metric: keys are scores with their sign changed. */
+static size_t search_by_metric(const making *m, size_t query, hem__near *near, hem__near *wanted) {
+  uint32_t *rows = NULL;
+  float *scores = NULL;
+  size_t there = 0, count = 0;
+  hem_error why;
+  *wanted = (hem__near){.key = INFINITY, .row = UINT32_MAX};
+  hem_status status = score_gallery(m, query, &rows, &scores, &there, &why);
+  for (size_t i = 0; i < there && !status; i++) {
+    hem__near here = {.key = -scores[i], .row = rows[i]};
+    insert(near, &count, here);
+    if (is_right(m, query, rows[i]) && hem__nearer(here, *wanted)) *wanted = here;
+  }
+  free(rows);
+  free(scores);
+  return count;
+}
+
 static hem_status picture(const making *m, size_t row, size_t side, hem__image *out, hem_error *err) {
   hem__image whole = {0};
   hem_status status = hem__pictures_read(m->pictures, row, &whole, err);
@@ -167,12 +228,22 @@ static const char *name_of(const making *m, size_t row) {
   return m->accuracy->by_label ? m->photos->at[row].label : m->photos->at[row].item_id;
 }
 
+/* How near it is, or under a metric how likely it shows the item. */
+static void write_caption(const making *m, const sheet_memory *memory, hem__near hit, char out[96]) {
+  if (!m->options->metric_of) {
+    snprintf(out, 96, "%.60s %.3f", name_of(m, hit.row), (double)hem__key_distance(m->distance, hit.key));
+    return;
+  }
+  const hem__metric *metric = m->options->metric_of(m->options->context, memory->row);
+  const hem__calibration *of = hem__metric_calibration(metric, m->photos->at[memory->row].category);
+  snprintf(out, 96, "%.60s %.0f%%", name_of(m, hit.row), 100 * hem__probability(&of->platt, -(double)hit.key));
+}
+
 /* A photo that cannot be read is a box on the sheet. */
 static hem__sheet_photo sheet_photo(const making *m, sheet_memory *memory, size_t place, hem__near hit) {
   hem_error why;
   hem__image *image = &memory->images[place];
-  snprintf(memory->captions[place], sizeof memory->captions[place], "%.60s %.3f", name_of(m, hit.row),
-           (double)hem__key_distance(m->distance, hit.key));
+  write_caption(m, memory, hit, memory->captions[place]);
   bool there = !picture(m, hit.row, HEM__HIT_SIDE, image, &why);
   return (hem__sheet_photo){
       .image = there ? image : NULL, .caption = memory->captions[place], .right = is_right(m, memory->row, hit.row)};
@@ -186,7 +257,8 @@ static void make_sheet(void *context, size_t i, size_t worker) {
   hem_error why;
   memory->shown = !picture(m, memory->row, HEM__QUERY_SIDE, &memory->images[0], &why);
   if (!memory->shown) return;
-  size_t count = search(m, memory->row, m->room[worker], near, &wanted);
+  size_t count = m->options->metric_of ? search_by_metric(m, memory->row, near, &wanted)
+                                       : search(m, memory->row, m->room[worker], near, &wanted);
   const hem__photo *query = &m->photos->at[memory->row];
   bool right = memory->rank <= hem__cuts[m->cut];
   for (size_t h = 0; h < count; h++) memory->hits[h] = sheet_photo(m, memory, 1 + h, near[h]);

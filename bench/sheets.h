@@ -3,6 +3,7 @@
 #define HEM_BENCH_SHEETS_H
 
 #include "bench/report.h"
+#include "metric/metric.h"
 
 enum { HEM__SHEET_HITS = 20, HEM__SHEETS_MAX = 48 };
 
@@ -12,6 +13,11 @@ typedef struct hem__sheets_options {
   int distance;                   /* hem_distance, or -1: the best */
   size_t each;                    /* so many right ones and so many wrong ones of each category */
   const char *idx;                /* folder of idx files that the photos lie in, or NULL */
+  /* Not NULL: the hits are those of the metric that the query of this row was asked of, with probabilities, and
+   * `ranks`, by query as in `accuracy`, says which queries were answered rightly. */
+  const hem__metric *(*metric_of)(void *context, size_t row);
+  void *context;
+  const uint32_t *ranks;
 } hem__sheets_options;
 
 typedef struct hem__sheets {

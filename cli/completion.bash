@@ -1,7 +1,7 @@
 # Completion for hemline, in bash: commands, options (asked of the program itself) and their values.
 _hemline() {
   local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]} command=${COMP_WORDS[1]}
-  local commands='demo ingest delete train index query evaluate info verify doctor export-onnx'
+  local commands='demo ingest delete train index query evaluate info verify doctor export-onnx views plot'
   if ((COMP_CWORD == 1)); then
     mapfile -t COMPREPLY < <(compgen -W "$commands --help --version" -- "$current")
     return
@@ -12,14 +12,15 @@ _hemline() {
     -f | --features) mapfile -t COMPREPLY < <(compgen -W 'hog color hue ccv harris pixels hemnet' -- "$current") ;;
     --preset)
       mapfile -t COMPREPLY < <(compgen -W 'vgg16 vgg19 inception_v3 resnet50 mobilenet_v2 mobilenet_v1_tf mobilenet_v2_tf help' -- "$current") ;;
-    --form) mapfile -t COMPREPLY < <(compgen -W 'head l1' -- "$current") ;;
+    --form) mapfile -t COMPREPLY < <(compgen -W 'head l1 l2' -- "$current") ;;
     --loss) mapfile -t COMPREPLY < <(compgen -W 'bce triplet' -- "$current") ;;
     --negatives) mapfile -t COMPREPLY < <(compgen -W 'hard category random first' -- "$current") ;;
     --optimiser) mapfile -t COMPREPLY < <(compgen -W 'adam rmsprop' -- "$current") ;;
     --match) mapfile -t COMPREPLY < <(compgen -W 'item label' -- "$current") ;;
-    --domain) mapfile -t COMPREPLY < <(compgen -W 'shop consumer' -- "$current") ;;
+    --domain) mapfile -t COMPREPLY < <(compgen -W "shop consumer$([[ $command == plot ]] && echo ' all')" -- "$current") ;;
     --split | --query-split | --gallery-split)
       mapfile -t COMPREPLY < <(compgen -W 'train validation test none' -- "$current") ;;
+    plot) mapfile -t COMPREPLY < <(compgen -W 'tsne' -- "$current") ;;
     *)
       if [[ $current == -* ]]; then
         mapfile -t COMPREPLY < <(compgen -W "$(hemline "$command" --help 2>/dev/null | grep -oE -- '--[a-z][a-z-]*')" -- "$current")

@@ -17,10 +17,8 @@ typedef struct doctor_arguments {
 
 static const char doc[] =
     "Look for what is wrong with a CATALOG: copies of one picture (in train and test, under two items, twice in one), "
-    "photos "
-    "that are gone, changed, blank or tiny, what ingest refused and why, embeddings that carry nothing or are equal, "
-    "and "
-    "photos that look like another category or like nothing else. Nothing is changed.\v"
+    "photos that are gone, changed, blank or tiny, what ingest refused and why, embeddings that carry nothing or are "
+    "equal, and photos that look like another category or like nothing else. Nothing is changed.\v"
     "Exit status 3: something was found; 0: nothing.\n\n"
     "Examples:\n"
     "  hemline doctor shop.h5\n"

@@ -6,6 +6,7 @@
 #include "bench/recall.h"
 #include "bench/sheets.h"
 #include "cli/exhaustive.h"
+#include "cli/experiments.h"
 
 enum {
   OPT_SPACE = 256,
@@ -29,6 +30,7 @@ typedef struct evaluate_arguments {
   hem__recall_options recall;
   hem__sheets_options sheets;
   hem__exhaustive_options every;
+  cli_experiments_arguments experiments;
   bool sheets_given, json, quiet, exhaustive;
 } evaluate_arguments;
 
@@ -45,6 +47,7 @@ static const char doc[] =
     "Examples:\n"
     "  hemline evaluate shop.h5 --report accuracy.html\n"
     "  hemline evaluate shop.h5 --space pixels --match label --json\n"
+    "  hemline evaluate shop.h5 --experiments --report experiments.html\n"
     "  hemline evaluate shop.store -k 100\n"
     "  hemline evaluate shop.store --exhaustive";
 
@@ -146,6 +149,9 @@ static error_t parse(int key, char *text, struct argp_state *state) {
       break;
     case 'k':
       a->recall.k = cli_number(state, text, "-k", 100000);
+      break;
+    case ARGP_KEY_INIT:
+      state->child_inputs[0] = &a->experiments;
       break;
     case ARGP_KEY_ARG:
       cli_take(state, &a->path, text, "catalogue or store");
@@ -344,28 +350,48 @@ static int evaluate_store(evaluate_arguments *a) {
   return code;
 }
 
+static int wrong_usage(const char *why) {
+  fprintf(stderr, "hemline evaluate: %s\n", why);
+  return EXIT_USAGE;
+}
+
+static int evaluate_experiments(const evaluate_arguments *a) {
+  if (a->accuracy.match == HEM__MATCH_LABEL || a->accuracy.query_split >= 0 || a->sheets.approach ||
+      a->sheets.distance >= 0)
+    return wrong_usage(
+        "--experiments ask test items, by item: --match, --query-split, --approach and --distance are "
+        "not for them");
+  cli_experiments_setting s = {.catalog = a->path,
+                               .space = a->space,
+                               .report = a->report,
+                               .idx = a->sheets.idx,
+                               .sheets = a->sheets.each,
+                               .query_limit = a->accuracy.query_limit,
+                               .threads = a->accuracy.threads,
+                               .gallery_split = a->accuracy.gallery_split,
+                               .json = a->json,
+                               .quiet = a->quiet};
+  return cli_experiments(&a->experiments, &s);
+}
+
 int cli_evaluate(int argc, char **argv) {
-  static const struct argp argp = {.options = options, .parser = parse, .args_doc = "CATALOG|STORE", .doc = doc};
+  static const struct argp_child children[] = {{.argp = &cli_experiments_argp, .group = 1}, {0}};
+  static const struct argp argp = {
+      .options = options, .parser = parse, .args_doc = "CATALOG|STORE", .doc = doc, .children = children};
   evaluate_arguments a = {.accuracy = {.query_split = -1, .gallery_split = -1}, .sheets = {.distance = -1, .each = 3}};
   argp_parse(&argp, argc, argv, 0, NULL, &a);
   a.accuracy.progress = a.recall.progress = a.every.progress = cli_progress(a.quiet);
   bool store = cli_is_folder(a.path);
   bool for_catalog = a.space || a.accuracy.match || a.accuracy.query_split >= 0 || a.accuracy.gallery_split >= 0 ||
-                     (a.accuracy.threads && !a.exhaustive) || a.sheets_given;
-  if (store ? for_catalog : a.recall.k || a.catalog || a.exhaustive) {
-    fprintf(stderr, "hemline evaluate: %s\n",
-            store ? "--space, --match, --query-split, --gallery-split, --threads and the options of sheets are for a "
-                    "catalogue; this is a store"
-                  : "-k, --catalog and --exhaustive are for a store; this is a catalogue");
-    return EXIT_USAGE;
-  }
-  if (a.exhaustive && (a.report || a.recall.k)) {
-    fputs("hemline evaluate: --exhaustive goes without --report and -k\n", stderr);
-    return EXIT_USAGE;
-  }
-  if (a.sheets_given && !a.report) {
-    fputs("hemline evaluate: --sheets, --approach, --distance and --idx are for --report\n", stderr);
-    return EXIT_USAGE;
-  }
+                     (a.accuracy.threads && !a.exhaustive) || a.sheets_given || a.experiments.wanted;
+  if (a.experiments.training_given && !a.experiments.wanted)
+    return wrong_usage("--form, --hidden, --tower, --loss, --epochs, --folds and --seed are for --experiments");
+  if (store ? for_catalog : a.recall.k || a.catalog || a.exhaustive)
+    return wrong_usage(store ? "--space, --match, --query-split, --gallery-split, --threads, --experiments and the "
+                               "options of sheets are for a catalogue; this is a store"
+                             : "-k, --catalog and --exhaustive are for a store; this is a catalogue");
+  if (a.exhaustive && (a.report || a.recall.k)) return wrong_usage("--exhaustive goes without --report and -k");
+  if (a.sheets_given && !a.report) return wrong_usage("--sheets, --approach, --distance and --idx are for --report");
+  if (a.experiments.wanted) return evaluate_experiments(&a);
   return store ? evaluate_store(&a) : evaluate_catalog(&a);
 }

@@ -8,7 +8,7 @@ typedef struct export_arguments {
 static const char doc[] =
     "Write METRIC as an ONNX model: inputs \"a\" and \"b\" [N, D], embeddings as the catalogue holds them; outputs "
     "\"score\" and \"probability\" [N].\v"
-    "Example:\n"
+    "Examples:\n"
     "  hemline export-onnx shop.metric -o shop.onnx";
 
 static const struct argp_option options[] = {{"output", 'o', "FILE.onnx", 0, "File to write", 0}, {0}};

@@ -11,6 +11,8 @@ static const cli_command commands[] = {
     {"index", "a catalogue into an index for each category", cli_index},
     {"query", "a photo, vector or row into the nearest items", cli_query},
     {"evaluate", "top-k accuracy of a catalogue's features; recall of a store's indices", cli_evaluate},
+    {"views", "practice pairs made of a shop's own photos, for a start without customers' photos", cli_views},
+    {"plot", "a map of a catalogue's photos: near in the embedding space, near on paper (t-SNE)", cli_plot},
     {"info", "what is in a catalogue or store", cli_info},
     {"verify", "check every checksum of a catalogue or store", cli_verify},
     {"doctor", "what is wrong with a catalogue: copies, blank or missing photos, outliers", cli_doctor},

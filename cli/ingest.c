@@ -16,11 +16,10 @@ enum {
   OPT_DOMAIN,
   OPT_SPLIT
 };
-enum { SPACES_MAX = 32 };
 
 typedef struct ingest_arguments {
   hem_ingest_options options;
-  const char *features[SPACES_MAX];
+  const char *features[HEM__SPACES_MAX];
   cli_networks networks;
   bool quiet;
 } ingest_arguments;
@@ -28,28 +27,21 @@ typedef struct ingest_arguments {
 static const char doc[] =
     "Embed photos and keep them in CATALOG, an HDF5 file. Photos that are in it already are skipped, so the same "
     "command resumes an interrupted run.\v"
-    "A manifest is a TSV or CSV file with a header. Columns, in any order: path (required), item_id, category, "
-    "domain (shop or consumer), split (train, validation, test), label, box (x,y,width,height: in pixels, or in parts "
-    "of "
-    "the photo where there is a decimal point and nothing above 1, as in 0.1,0.2,0.5,0.5).\n\n"
+    "A manifest is a TSV or CSV file with a header. Columns, in any order: path (required), item_id, category, domain "
+    "(shop or consumer), split (train, validation, test), label, box (x,y,width,height: in pixels, or in parts of the "
+    "photo where there is a decimal point and nothing above 1, as in 0.1,0.2,0.5,0.5).\n\n"
     "A folder holds DIR/CATEGORY/PHOTO or DIR/CATEGORY/ITEM/PHOTO. Above the categories there may be folders named "
-    "shop "
-    "or consumer, and train, validation (val) or test. A photo outside of an ITEM folder is an item of its own, "
-    "CATEGORY/NAME. Hidden files, and those that do not end like a photo "
-    "(.jpg, .png, ...), are passed over.\n\n"
+    "shop or consumer, and train, validation (val) or test. A photo outside of an ITEM folder is an item of its own, "
+    "CATEGORY/NAME. Hidden files, and those that do not end like a photo (.jpg, .png, ...), are passed over.\n\n"
     "DeepFashion is read as it was published: Img/img or img, Eval/list_eval_partition.txt and "
     "Anno/list_bbox_consumer2shop.txt, to whose boxes photos are cropped. DRESSES/Skirt is the category skirt, the "
-    "rest "
-    "of DRESSES dress, TOPS upper, TROUSERS lower; other folders go by clothes_type.\n\n"
+    "rest of DRESSES dress, TOPS upper, TROUSERS lower; other folders go by clothes_type.\n\n"
     "Vectors are rows of float values: .npy, .fvecs, .bvecs, or HDF5, of which FILE.h5:/GROUP/NAME names a dataset; "
     "where there are datasets train and test, they are the shop and its customers. With --manifest, its row i "
-    "describes "
-    "vector i.\n\n"
+    "describes vector i.\n\n"
     "Features: hog, color, hue, ccv, harris, pixels. Each --features makes one embedding space; several names joined "
     "by commas are normalised and concatenated. Default: what the catalogue has, or hog,color,ccv,harris. Each --cnn "
-    "makes one more, of a "
-    "network; "
-    "--preset, --layer and --preprocess tell of the one before them.\n\n"
+    "makes one more, of a network; --preset, --layer and --preprocess tell of the one before them.\n\n"
     "Examples:\n"
     "  hemline ingest shop.h5 --manifest photos.tsv\n"
     "  hemline ingest shop.h5 --manifest photos.tsv --cnn resnet50.onnx --preset resnet50\n"
@@ -123,7 +115,7 @@ static error_t parse(int key, char *text, struct argp_state *state) {
       a->quiet = true;
       break;
     case 'f':
-      if (o->feature_count == SPACES_MAX) argp_error(state, "at most %d embedding spaces", SPACES_MAX);
+      if (o->feature_count == HEM__SPACES_MAX) argp_error(state, "at most %d embedding spaces", HEM__SPACES_MAX);
       a->features[o->feature_count++] = text;
       break;
     case ARGP_KEY_ARG:
@@ -195,7 +187,7 @@ int cli_ingest(int argc, char **argv) {
   a.options.features = a.features;
   argp_parse(&argp, argc, argv, 0, NULL, &a);
   a.options.progress = cli_progress(a.quiet);
-  hem_status status = cli_networks_open(&a.networks, a.features, &a.options.feature_count, SPACES_MAX, &err);
+  hem_status status = cli_networks_open(&a.networks, a.features, &a.options.feature_count, &err);
   if (!status) status = hem_ingest(&a.options, &result, &err);
   cli_networks_clear(&a.networks);
   if (status) return cli_fail(&err);

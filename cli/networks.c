@@ -46,19 +46,19 @@ error_t cli_networks_option(cli_networks *n, int key, char *text, struct argp_st
   return 0;
 }
 
-hem_status cli_networks_open(cli_networks *n, const char **features, size_t *count, size_t room, hem_error *err) {
+hem_status cli_networks_open(cli_networks *n, const char **features, size_t *count, hem_error *err) {
   hem_status status = HEM_OK;
   for (size_t i = 0; i < n->count && !status; i++) {
     hem__network_parts parts = n->parts[i];
     if (!strcmp(parts.model, "hemnet")) parts.model = NULL;
     status = hem__network_spec(&parts, &n->texts[i], err);
-    if (!status && *count == room) status = hem__fail(err, HEM_EINVAL, "more than %zu embedding spaces", room);
+    if (!status && *count == HEM__SPACES_MAX)
+      status = hem__fail(err, HEM_EINVAL, "more than %d embedding spaces", HEM__SPACES_MAX);
     if (!status) features[(*count)++] = n->texts[i];
   }
   for (size_t i = 0; i < *count && !status; i++) {
     if (!hem__has_network(features[i])) continue;
     hem__extractor **x = &n->open[n->open_count];
-    if (n->open_count == CLI_SPACES_MAX) return hem__fail(err, HEM_EINVAL, "more than %d spaces", CLI_SPACES_MAX);
     status = hem__extractor_new(features[i], x, err);
     if (status) break;
     n->open_count++;

@@ -6,7 +6,7 @@
 #include "ingest/network.h"
 
 enum { CLI_CNN = 512, CLI_PRESET, CLI_LAYER, CLI_PREPROCESS };
-enum { CLI_NETWORKS_MAX = 16, CLI_SPACES_MAX = 64 };
+enum { CLI_NETWORKS_MAX = 16 };
 
 #define CLI_NETWORK_OPTIONS                                                                                           \
   {"cnn", CLI_CNN, "FILE", 0, "An embedding space of a network: an ONNX file, or hemnet; may be repeated", 1},        \
@@ -21,7 +21,7 @@ typedef struct cli_networks {
   hem__network_parts parts[CLI_NETWORKS_MAX];
   size_t count;
   char *texts[CLI_NETWORKS_MAX];
-  hem__extractor *open[CLI_SPACES_MAX]; /* kept while the library uses the same networks: they are loaded once */
+  hem__extractor *open[HEM__SPACES_MAX]; /* kept while the library uses the same networks: they are loaded once */
   size_t open_count;
 } cli_networks;
 
@@ -29,7 +29,7 @@ typedef struct cli_networks {
 error_t cli_networks_option(cli_networks *networks, int key, char *text, struct argp_state *state);
 /* Adds a space for each network to `features`, which has `room`; opens the networks of all spaces and prints on stderr
  * what is used of each. Borrowed strings live until cli_networks_clear. */
-hem_status cli_networks_open(cli_networks *networks, const char **features, size_t *count, size_t room, hem_error *err);
+hem_status cli_networks_open(cli_networks *networks, const char **features, size_t *count, hem_error *err);
 void cli_networks_clear(cli_networks *networks);
 
 #endif

@@ -58,16 +58,17 @@ static const char doc[] =
     "and random are drawn; first takes ten photos for all queries, as the reference work's code did.\n\n"
     "Examples:\n"
     "  hemline train shop.h5 -o shop.metric\n"
-    "  hemline train shop.h5 -s resnet50 -o shop.metric --tower 128 --seeds 3 --curve curve.html\n"
+    "  hemline train shop.h5 -s resnet50 -o shop.metric --form l2 --seeds 3 --curve curve.html\n"
     "  hemline train shop.h5 -o shop.metric --checkpoint shop.train    (the same command again goes on)\n"
-    "  hemline train shop.h5 -o reference.metric --hidden 2048 --free-sign --random-start --optimiser rmsprop";
+    "  hemline train shop.h5 -o reference.metric --tower 0 --hidden 2048 --free-sign --random-start --optimiser "
+    "rmsprop";
 
 static const struct argp_option options[] = {
     {"output", 'o', "METRIC", 0, "File to write", 0},
     {"space", 's', "NAME", 0, "Embedding space (default: the only one)", 0},
-    {"form", OPT_FORM, "NAME", 0, "head or l1 (default: head)", 0},
+    {"form", OPT_FORM, "NAME", 0, "head, l1 or l2 (default: head)", 0},
     {"hidden", OPT_HIDDEN, "N", 0, "Hidden units of the head (default: 128)", 0},
-    {"tower", OPT_TOWER, "N", 0, "A shared layer of N values before |a-b| (default: none)", 0},
+    {"tower", OPT_TOWER, "N", 0, "A shared layer of N values before |a-b|; 0: none (default: 128)", 0},
     {"raw", OPT_RAW, NULL, 0, "Do not divide embeddings by their norm", 0},
     {"free-sign", OPT_FREE, NULL, 0, "Output weights of any sign: an exact search can then not prune", 0},
     {"random-start", OPT_RANDOM, NULL, 0, "Glorot's start instead of a plain distance", 0},
@@ -124,6 +125,7 @@ static bool parse_size(struct argp_state *state, int key, const char *text, hem_
   for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
     if (sizes[i].key == key) {
       *sizes[i].to = cli_number(state, text, sizes[i].name, sizes[i].most);
+      o->no_tower = o->no_tower || (key == OPT_TOWER && o->tower == 0);
       return true;
     }
   return false;
@@ -262,7 +264,8 @@ static void print_result(const train_arguments *a, const hem_train_result *r) {
   printf("%s is not shown to be better than the plain distances: index refuses it unless forced.\n",
          cli_clean(a->options.metric));
   puts(
-      "What may help: more pairs (most of all), a smaller head (--hidden 32, or --form l1), a tower (--tower 128), "
+      "What may help: more pairs (most of all), a smaller head or none (--hidden 32, --form l2), a smaller tower "
+      "(--tower 64), "
       "more seeds (--seeds 5).");
 }
 

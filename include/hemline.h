@@ -148,14 +148,16 @@ typedef struct hem_train_options {
   const char *catalog; /* sealed catalogue with consumer and shop photos of the same items */
   const char *metric;  /* the file to write */
   const char *space;   /* embedding space; NULL: the only one */
-  const char *form;    /* "head": |a-b| -> Dense(hidden, relu) -> Dense(1, sigmoid); "l1": weighted L1; NULL: head */
-  size_t hidden;       /* H; 0: 128 */
-  size_t tower;        /* values of a shared Dense layer, L2-normalised, before |a-b|; 0: none */
-  bool raw;            /* embeddings as they are; false: divided by their norm */
-  bool free_sign;      /* output weights of any sign, as in the reference work; false: none above zero, so that the head
-                          is concave and an exact search can prune */
-  bool random_start;   /* Glorot's start, as in the reference work; false: the head starts as a plain distance */
-  const char *loss;    /* "bce" or "triplet" (batch-hard); NULL: bce */
+  const char
+      *form; /* "head": |a-b| -> Dense(hidden, relu) -> Dense(1, sigmoid); "l1", "l2": weighted L1, L2; NULL: head */
+  size_t hidden; /* H; 0: 128 */
+  size_t
+      tower; /* values of a shared Dense layer, L2-normalised, before |a-b|; 0: 128, or as many as an embedding has */
+  bool raw;  /* embeddings as they are; false: divided by their norm */
+  bool free_sign;    /* output weights of any sign, as in the reference work; false: none above zero, so that the head
+                        is concave and an exact search can prune */
+  bool random_start; /* Glorot's start, as in the reference work; false: the head starts as a plain distance */
+  const char *loss;  /* "bce" or "triplet" (batch-hard); NULL: bce */
   const char *negatives;        /* "hard", "category", "random", or "first" (the reference work's); NULL: hard */
   const char *optimiser;        /* "adam" or "rmsprop"; NULL: adam */
   size_t epochs;                /* at most; 0: 30 */
@@ -168,6 +170,7 @@ typedef struct hem_train_options {
   uint64_t seed;                /* the same seed, catalogue, options and threads give the same bytes */
   size_t folds, fold;  /* where the catalogue marks no train split: items fall by the hash of their id into `folds` (0:
                           5)  parts; part `fold` stays unseen, the next one validates */
+  bool no_tower;       /* |a-b| of the embeddings themselves, as in the reference work */
   double false_accept; /* the share of queries without a match that may still be given one; 0: 0.05 */
   size_t threads;      /* 0: one for each core */
   const char *checkpoint; /* state after every epoch, to go on from; removed at the end; NULL: none */
@@ -309,7 +312,7 @@ typedef struct hem_hit {
   float distance; /* smaller is nearer, for every hem_distance; under a metric, the distance candidates were found by */
   float score;    /* the metric's: the larger, the more alike; NaN without one */
   float probability; /* that it shows the query's item, 0..1; NaN without a metric */
-  uint32_t place;    /* from 1: where it stood by distance among the candidates of this answer */
+  uint32_t place;    /* from 1: where it stood by distance among the photos that were scored */
 } hem_hit;
 
 typedef enum hem_shortfall {

@@ -16,7 +16,7 @@
 #include "ingest/extract.h"
 #include "ingest/photos.h"
 
-enum { HEM__SPACES_MAX = 32, HEM__BLOCKS_MAX = 16 };
+enum { HEM__SPACES_MAX = 32 };
 
 /* An embedding space as a catalogue holds it. Strings are borrowed. */
 typedef struct hem__space {

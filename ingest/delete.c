@@ -50,9 +50,8 @@ static void count(deletion *d) {
   for (size_t c = 0; c < d->segments.count; c++) {
     const hem__photos *photos = hem__catalog_photos(d->segments.open[c]);
     for (size_t i = 0; i < photos->count; i++) {
-      const hem__known_photo *newest = hem__known_photo_find(&d->known, &photos->at[i]);
-      bool counts = newest && newest->part == c && newest->row == i;
-      d->result.deleted += counts && is_deleted(d, &photos->at[i]);
+      bool newest = hem__known_is_newest(&d->known, &photos->at[i], c, i);
+      d->result.deleted += newest && is_deleted(d, &photos->at[i]);
     }
   }
   d->result.rows = d->known.count - d->result.deleted;

@@ -15,7 +15,7 @@ static const hem__feature *const known[] = {
     &hem__feature_hog,    &hem__feature_color_histogram, &hem__feature_color_coherence,
     &hem__feature_harris, &hem__feature_hue_histogram,   &hem__feature_pixels,
 };
-enum { KNOWN = sizeof known / sizeof *known, PARTS_MAX = 16 };
+enum { KNOWN = sizeof known / sizeof *known };
 
 /* What writes one block: one of the two. */
 typedef struct part {
@@ -24,8 +24,8 @@ typedef struct part {
 } part;
 
 struct hem__extractor {
-  part parts[PARTS_MAX]; /* in the order of the blocks */
-  hem__block blocks[PARTS_MAX];
+  part parts[HEM__BLOCKS_MAX]; /* in the order of the blocks */
+  hem__block blocks[HEM__BLOCKS_MAX];
   size_t count, dim;
   size_t scratch; /* bytes: the most that one feature wants */
   char *names, *space, *recipe, *about;
@@ -34,7 +34,7 @@ struct hem__extractor {
 
 struct hem__extractor_scratch {
   void *at;
-  hem__run *runs[PARTS_MAX]; /* of the parts that are networks */
+  hem__run *runs[HEM__BLOCKS_MAX]; /* of the parts that are networks */
 };
 
 /* ---- making ---- */
@@ -79,7 +79,8 @@ static hem_status add_network(hem__extractor *extractor, const char *text, size_
 
 static hem_status add(hem__extractor *extractor, const char *name, size_t length, hem_error *err) {
   if (length == 0) return fail_name("empty", name, 0, err);
-  if (extractor->count == PARTS_MAX) return hem__fail(err, HEM_EINVAL, "one space has at most %d features", PARTS_MAX);
+  if (extractor->count == HEM__BLOCKS_MAX)
+    return hem__fail(err, HEM_EINVAL, "one space has at most %d features", HEM__BLOCKS_MAX);
   if (hem__is_network(name)) return add_network(extractor, name, length, err);
   const hem__feature *feature = find(name, length);
   if (!feature) return fail_name("unknown", name, length, err);
@@ -218,7 +219,7 @@ failed:
 
 void hem__extractor_scratch_free(hem__extractor_scratch *scratch) {
   if (!scratch) return;
-  for (size_t i = 0; i < PARTS_MAX; i++) hem__run_free(scratch->runs[i]);
+  for (size_t i = 0; i < HEM__BLOCKS_MAX; i++) hem__run_free(scratch->runs[i]);
   free(scratch->at);
   free(scratch);
 }

@@ -4,6 +4,8 @@
 
 #include "ingest/image.h"
 
+enum { HEM__BLOCKS_MAX = 16 }; /* features of one space */
+
 /* One feature's place in the concatenated vector. */
 typedef struct hem__block {
   char name[32];

@@ -37,4 +37,7 @@ hem_status hem__image_resize(const hem__image *photo, size_t width, size_t heigh
 /* PNG bytes, freed with free(). For reports. */
 hem_status hem__image_png(const hem__image *image, uint8_t **bytes, size_t *size, hem_error *err);
 
+/* JPEG bytes of `quality` 1 to 100 (libjpeg's scale), freed with free(). */
+hem_status hem__image_jpeg(const hem__image *image, int quality, uint8_t **bytes, size_t *size, hem_error *err);
+
 #endif

@@ -164,4 +164,62 @@ done:
   free(r);
   return status;
 }
+
+/* ---- encoding ---- */
+
+typedef struct writer {
+  struct jpeg_compress_struct jpeg;
+  struct jpeg_error_mgr errors;
+  jmp_buf failed;
+  unsigned char *bytes;
+  unsigned long size;
+} writer;
+
+static void stop_writing(j_common_ptr jpeg) { longjmp(((writer *)jpeg->client_data)->failed, 1); }
+
+static void write_pixels(writer *w, const hem__image *image, int quality) {
+  jpeg_create_compress(&w->jpeg);
+  jpeg_mem_dest(&w->jpeg, &w->bytes, &w->size);
+  w->jpeg.image_width = (JDIMENSION)image->width;
+  w->jpeg.image_height = (JDIMENSION)image->height;
+  w->jpeg.input_components = CHANNELS;
+  w->jpeg.in_color_space = JCS_RGB;
+  jpeg_set_defaults(&w->jpeg);
+  jpeg_set_quality(&w->jpeg, quality, TRUE);
+  jpeg_start_compress(&w->jpeg, TRUE);
+  while (w->jpeg.next_scanline < w->jpeg.image_height) {
+    JSAMPROW row = image->at + w->jpeg.next_scanline * image->width * CHANNELS;
+    jpeg_write_scanlines(&w->jpeg, &row, 1);
+  }
+  jpeg_finish_compress(&w->jpeg);
+}
+
+hem_status hem__image_jpeg(const hem__image *image, int quality, uint8_t **bytes, size_t *size, hem_error *err) {
+  writer *w = NULL;
+  hem_status status = hem__alloc(1, sizeof *w, "a JPEG's writer", &w, err);
+  if (status) return status;
+  w->jpeg.err = jpeg_std_error(&w->errors);
+  w->errors.error_exit = stop_writing;
+  w->errors.output_message = print_nothing;
+  w->jpeg.client_data = w;
+  if (setjmp(w->failed)) {
+    status = hem__fail(err, HEM_ENOMEM, "a photo of %zu x %zu pixels cannot be written as JPEG", image->width,
+                       image->height);
+  } else {
+    write_pixels(w, image, quality);
+    *bytes = w->bytes; /* libjpeg's, from malloc */
+    *size = w->size;
+    w->bytes = NULL;
+  }
+  jpeg_destroy_compress(&w->jpeg);
+  free(w->bytes);
+  free(w);
+  return status;
+}
+#else
+hem_status hem__image_jpeg(const hem__image *image, int quality, uint8_t **bytes, size_t *size, hem_error *err) {
+  (void)image, (void)quality, (void)bytes, (void)size;
+  return hem__fail(err, HEM_EUNSUPPORTED,
+                   "this Hemline was built without libjpeg and writes no photos; install libvips-dev and build again");
+}
 #endif

@@ -76,17 +76,14 @@ static int by_space(const void *a, const void *b) {
   return strcmp(hem__extractor_space(*(hem__extractor *const *)a), hem__extractor_space(*(hem__extractor *const *)b));
 }
 
-static hem_status describe_space(const hem__extractor *x, hem__space *space, hem_error *err) {
+static void describe_space(const hem__extractor *x, hem__space *space) {
   *space = (hem__space){.name = hem__extractor_space(x),
                         .features = hem__extractor_features(x),
                         .recipe = hem__extractor_recipe(x),
                         .hash = hem__extractor_hash(x),
                         .dim = hem__extractor_dim(x)};
   const hem__block *blocks = hem__extractor_blocks(x, &space->block_count);
-  if (space->block_count > HEM__BLOCKS_MAX)
-    return hem__fail(err, HEM_EINVAL, "a space has at most %d features: %s", HEM__BLOCKS_MAX, space->features);
   memcpy(space->blocks, blocks, space->block_count * sizeof *blocks);
-  return HEM_OK;
 }
 
 /* The one space of a source that has vectors. */
@@ -136,8 +133,8 @@ static hem_status open_spaces(ingest *in, hem_error *err) {
   in->space_count = in->extractor_count;
   qsort(in->extractors, in->space_count, sizeof in->extractors[0], by_space);
   for (size_t i = 0; i < in->space_count && !status; i++) {
-    status = describe_space(in->extractors[i], &in->spaces[i], err);
-    if (!status && i && !strcmp(in->spaces[i - 1].name, in->spaces[i].name))
+    describe_space(in->extractors[i], &in->spaces[i]);
+    if (i && !strcmp(in->spaces[i - 1].name, in->spaces[i].name))
       status = strcmp(in->spaces[i - 1].hash, in->spaces[i].hash) == 0
                    ? hem__fail(err, HEM_EINVAL, "features '%s' are asked for twice", in->spaces[i].features)
                    : hem__fail(err, HEM_EINVAL,

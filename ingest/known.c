@@ -134,6 +134,11 @@ const hem__known_photo *hem__known_photo_find(const hem__known *known, const hem
   return hem__known_find(known, key);
 }
 
+bool hem__known_is_newest(const hem__known *known, const hem__photo *photo, size_t part, size_t row) {
+  const hem__known_photo *newest = hem__known_photo_find(known, photo);
+  return newest && newest->part == part && newest->row == row;
+}
+
 void hem__known_clear(hem__known *known) {
   free(known->at);
   free(known->slots);

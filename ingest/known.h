@@ -46,6 +46,8 @@ hem_status hem__known_meet(hem__known *known, const hem__photo *photo, hem__meet
 /* By key; NULL where there is none. Valid until the next put or meet. */
 const hem__known_photo *hem__known_find(const hem__known *known, const char *key);
 const hem__known_photo *hem__known_photo_find(const hem__known *known, const hem__photo *photo);
+/* Row `row` of part `part` is the newest that shows this photo. */
+bool hem__known_is_newest(const hem__known *known, const hem__photo *photo, size_t part, size_t row);
 void hem__known_clear(hem__known *known);
 
 #endif

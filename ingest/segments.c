@@ -35,10 +35,10 @@ static hem_status segment_path(const hem__segments *s, size_t number, char **out
   return hem__print(out, err, "%s/%06zu.h5", s->folder, number);
 }
 
-/* "000017.h5" -> 17; 0 for every other name. */
-static size_t number_of(const char *name) {
+/* "000017.h5" -> 17; 0 for every name that is not a number and `ending`. */
+static size_t number_of(const char *name, const char *ending) {
   size_t number = 0, digits = strspn(name, "0123456789");
-  if (digits < 6 || digits > 18 || strcmp(name + digits, ".h5") != 0) return 0;
+  if (digits < 6 || digits > 18 || strcmp(name + digits, ending) != 0) return 0;
   sscanf(name, "%zu", &number);
   return number;
 }
@@ -48,12 +48,6 @@ static int by_number(const void *a, const void *b) {
   return (x > y) - (x < y);
 }
 
-/* "000017.h5.tmp": a segment that a killed run did not finish. */
-static bool is_left_over(const char *name) {
-  size_t length = strspn(name, "0123456789");
-  return length >= 6 && length <= 18 && strcmp(name + length, ".h5.tmp") == 0;
-}
-
 /* In order. Half-written ones are removed: the writer's lock is ours, so nobody is writing them. */
 static hem_status list_segments(const hem__segments *s, size_t **numbers, size_t *count, hem_error *err) {
   size_t capacity = 0;
@@ -61,8 +55,8 @@ static hem_status list_segments(const hem__segments *s, size_t **numbers, size_t
   DIR *folder = opendir(s->folder);
   if (!folder) return errno == ENOENT ? HEM_OK : hem__fail_errno(err, "cannot list %s", s->folder);
   for (struct dirent *entry; !status && (entry = readdir(folder));) {
-    size_t number = number_of(entry->d_name);
-    if (is_left_over(entry->d_name)) unlinkat(dirfd(folder), entry->d_name, 0);
+    size_t number = number_of(entry->d_name, ".h5");
+    if (number_of(entry->d_name, ".h5.tmp")) unlinkat(dirfd(folder), entry->d_name, 0);
     if (!number) continue;
     status = hem__grow(numbers, &capacity, *count + 1, sizeof **numbers, "segments", err);
     if (!status) (*numbers)[(*count)++] = number;
@@ -72,11 +66,14 @@ static hem_status list_segments(const hem__segments *s, size_t **numbers, size_t
   return status;
 }
 
-/* Notes every photo of open file `c`. */
-static hem_status know(const hem__segments *s, size_t c, hem__known *known, hem_error *err) {
-  const hem__photos *photos = hem__catalog_photos(s->open[c]);
+/* Notes every photo of the open files that are not noted yet. */
+static hem_status know(hem__segments *s, hem__known *known, hem_error *err) {
   hem_status status = HEM_OK;
-  for (size_t i = 0; i < photos->count && !status; i++) status = hem__known_put(known, &photos->at[i], c, i, err);
+  for (; s->noted < s->count && !status; s->noted++) {
+    const hem__photos *photos = hem__catalog_photos(s->open[s->noted]);
+    for (size_t i = 0; i < photos->count && !status; i++)
+      status = hem__known_put(known, &photos->at[i], s->noted, i, err);
+  }
   return status;
 }
 
@@ -103,7 +100,7 @@ static hem_status open_segment(hem__segments *s, size_t number, hem__known *know
     /* Were it left behind, a photo that is deleted next would come back with it. */
     if (unlink(path) != 0) status = hem__fail_errno(err, "cannot remove %s", path);
   } else if (!status) {
-    status = know(s, s->count - 1, known, err);
+    status = know(s, known, err);
   }
   free(path);
   return status;
@@ -124,7 +121,7 @@ static hem_status open_catalog(hem__segments *s, hem__known *known, hem_error *e
   if (!hem__path_exists(s->path)) return HEM_OK;
   hem_status status = add_open(s, s->path, err);
   if (!status) s->base = hem__catalog_identity(s->open[0]);
-  return status ? status : know(s, 0, known, err);
+  return status ? status : know(s, known, err);
 }
 
 hem_status hem__segments_open(const char *catalog, hem__known *known, hem__segments *out, hem_error *err) {
@@ -230,8 +227,8 @@ typedef struct kept {
 } kept;
 
 static bool is_kept(const hem__fold *fold, const hem__photo *photo, size_t c, size_t row) {
-  const hem__known_photo *newest = hem__known_photo_find(fold->known, photo);
-  return newest && newest->part == c && newest->row == row && !(fold->drop && fold->drop(fold->context, photo));
+  if (!hem__known_is_newest(fold->known, photo, c, row)) return false;
+  return !(fold->drop && fold->drop(fold->context, photo));
 }
 
 static hem_status keep_run(kept *k, const hem__catalog *from, size_t first, size_t count, size_t spaces,
@@ -292,8 +289,7 @@ static hem_status remove_segments(const hem__segments *s, hem_error *err) {
 hem_status hem__segments_fold(hem__segments *s, const hem__fold *fold, uint64_t *rows, hem_error *err) {
   kept k = {0};
   hem__photos rejected = {0};
-  hem_status status = HEM_OK;
-  for (size_t c = 0; c < s->count && !status; c++) status = know(s, c, fold->known, err);
+  hem_status status = know(s, fold->known, err);
   if (!status) status = collect(s, fold, &k, err);
   if (!status) status = merge_rejections(s, fold, &rejected, err);
   hem__catalog_content content = {.spaces = fold->spaces,

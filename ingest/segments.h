@@ -14,6 +14,7 @@ typedef struct hem__segments {
   const char *path;    /* the catalogue's; borrowed */
   hem__catalog **open; /* [0] is the catalogue itself where there is one, then the segments, in order */
   size_t count, capacity;
+  size_t noted;     /* of them, in `known` */
   size_t next;      /* number of the next segment */
   hem__digest base; /* the catalogue's identity; zeros: there is none yet */
 } hem__segments;

@@ -36,7 +36,13 @@ static void line_of(range r, double w2, double *gain, double *offset) {
 void hem__score_bound(const hem__metric *m, const float *near, const float *most, double *slope, double *offset) {
   memset(slope, 0, m->width * sizeof *slope);
   *offset = m->b2;
-  for (size_t d = 0; m->form == HEM__WEIGHTED_L1 && d < m->width; d++) slope[d] = -(double)m->w2[d];
+  for (size_t d = 0; m->form != HEM__HEAD && d < m->width; d++) {
+    double w = m->w2[d], at = near[d];
+    slope[d] = -w;
+    if (m->form == HEM__WEIGHTED_L1) continue;
+    slope[d] *= w <= 0 ? 2 * at : (double)most[d]; /* of w x^2 the tangent at `near`, or the chord over 0..most */
+    *offset -= w <= 0 ? w * at * at : 0;
+  }
   for (size_t h = 0; h < m->hidden; h++) {
     double gain, up, w2 = m->w2[h];
     line_of(range_of(m, h, near, most), w2, &gain, &up);

@@ -16,7 +16,7 @@ typedef struct writer {
 } writer;
 
 static void put(writer *w, const void *bytes, size_t size) {
-  if (w->status) return;
+  if (w->status || size == 0) return; /* an empty part may be NULL */
   hem__sha256_add(w->hash, bytes, size);
   w->status = hem__aside_write(w->to, bytes, size, w->err);
 }
@@ -85,7 +85,7 @@ hem_status hem__checkpoint_read(const char *path, const hem__digest *identity, c
   hem_status status = hem__file_read(path, &bytes, &size, err);
   if (!status) status = check(path, bytes, size, identity, parts, count, err);
   for (size_t i = 0; i < count && !status; i++) {
-    memcpy(parts[i].at, bytes + at, parts[i].size);
+    if (parts[i].size) memcpy(parts[i].at, bytes + at, parts[i].size);
     at += parts[i].size;
   }
   free(bytes);

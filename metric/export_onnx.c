@@ -176,7 +176,7 @@ static void put_unit(model *m, const char *from, const char *to) {
   put_node(m, &(node){"Div", scaled, {from, over}}, NULL);
   put_attribute(m, &axes, "axes", KIND_INTS, 1);
   put_node(m, &(node){"ReduceL2", norm, {scaled}}, &axes);
-  put_node(m, &(node){"Max", length, {norm, "half"}}, NULL);
+  put_node(m, &(node){"Max", length, {norm, "tiny"}}, NULL);
   put_node(m, &(node){"Div", to, {scaled, length}}, NULL);
 }
 
@@ -208,7 +208,11 @@ static void put_score(model *m, const hem__metric *metric) {
   put_point(m, metric, "a", a);
   put_point(m, metric, "b", b);
   put_node(m, &(node){"Sub", "difference", {a, b}}, NULL);
-  put_node(m, &(node){"Abs", "x", {"difference"}}, NULL);
+  if (metric->form == HEM__WEIGHTED_L2) {
+    put_node(m, &(node){"Mul", "x", {"difference", "difference"}}, NULL);
+  } else {
+    put_node(m, &(node){"Abs", "x", {"difference"}}, NULL);
+  }
   if (metric->form == HEM__HEAD) {
     put_attribute(m, &transposed, "transB", KIND_INT, 1);
     put_node(m, &(node){"Gemm", "hidden", {"x", "w1", "b1"}}, &transposed);
@@ -226,14 +230,13 @@ static void put_score(model *m, const hem__metric *metric) {
 /* Only what a node names: an initializer without a reader is warned of. */
 static void put_weights(model *m, const hem__metric *metric) {
   const hem__platt *platt = &hem__metric_calibration(metric, "")->platt;
-  float slope = (float)platt->slope, offset = (float)platt->offset, tiny = 0x1p-126F, half = 0.5F;
+  float slope = (float)platt->slope, offset = (float)platt->offset, tiny = 0x1p-126F;
   if (metric->tower) {
     put_floats(m, "tower_weights", metric->tower_weights, metric->tower, metric->dim);
     put_floats(m, "tower_bias", metric->tower_bias, metric->tower, 0);
   }
   if (metric->tower || metric->unit) {
     put_floats(m, "tiny", &tiny, 1, 0);
-    put_floats(m, "half", &half, 1, 0);
   }
   if (metric->form == HEM__HEAD) {
     put_floats(m, "w1", metric->w1, metric->hidden, metric->width);

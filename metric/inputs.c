@@ -98,8 +98,10 @@ void hem__inputs_fold(const hem__inputs *in, const hem__model *m, hem__metric *m
   float *weights = m->hidden ? metric->w1 : metric->w2;
   const float *from = m->hidden ? m->w1 : m->w2;
   for (size_t h = 0; h < hem__max(m->hidden, 1); h++)
-    for (size_t d = 0; d < m->width; d++)
-      weights[h * m->width + d] = from[h * m->width + d] * m->scale[d] * (m->tower ? 1 : in->stretch[d]);
+    for (size_t d = 0; d < m->width; d++) {
+      float scale = m->scale[d] * (m->tower ? 1 : in->stretch[d]);
+      weights[h * m->width + d] = from[h * m->width + d] * (m->form == HEM__WEIGHTED_L2 ? scale * scale : scale);
+    }
   if (m->hidden) memcpy(metric->w2, m->w2, m->hidden * sizeof *m->w2);
   memcpy(metric->b1, m->b1, m->hidden * sizeof *m->b1);
   metric->b2 = *m->b2;

@@ -7,6 +7,8 @@
 #include "metric/blas.h"
 #include "metric/distance.h"
 
+const char *const hem__form_names[HEM__FORMS] = {"l1", "head", "l2"};
+
 static hem_status alloc_floats(size_t rows, size_t columns, float **out, hem_error *err) {
   size_t count;
   if (!hem__mul(rows, columns, &count)) return hem__fail(err, HEM_ENOMEM, "a metric's weights are too many");
@@ -18,7 +20,7 @@ static hem_status check_shape(const hem__metric *m, hem_error *err) {
     return hem__fail(err, HEM_EINVAL, "a metric takes 1 to %d values, and so does its tower; not %zu and %zu",
                      HEM__METRIC_DIM_MAX, m->dim, m->tower);
   if (m->form == HEM__HEAD ? m->hidden == 0 || m->hidden > HEM__METRIC_HIDDEN_MAX : m->hidden != 0)
-    return hem__fail(err, HEM_EINVAL, "a head has 1 to %d hidden units and weighted L1 has none; not %zu",
+    return hem__fail(err, HEM_EINVAL, "a head has 1 to %d hidden units and a weighted distance has none; not %zu",
                      HEM__METRIC_HIDDEN_MAX, m->hidden);
   return HEM_OK;
 }
@@ -106,7 +108,10 @@ double hem__metric_score(const hem__metric *m, const float *ta, const float *tb)
   double score = m->b2;
   for (size_t h = 0; h < m->hidden; h++) score += (double)m->w2[h] * fmax(0, hidden_unit(m, h, ta, tb));
   if (m->form == HEM__HEAD) return score;
-  for (size_t d = 0; d < m->width; d++) score += (double)m->w2[d] * fabs((double)ta[d] - (double)tb[d]);
+  for (size_t d = 0; d < m->width; d++) {
+    double x = fabs((double)ta[d] - (double)tb[d]);
+    score += (double)m->w2[d] * (m->form == HEM__WEIGHTED_L2 ? x * x : x);
+  }
   return score;
 }
 

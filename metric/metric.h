@@ -6,10 +6,11 @@
  *   x       = |t(a) - t(b)|, value by value
  *   s(a, b) = b2 + sum over h of w2[h] * relu(b1[h] + W1[h] . x)          HEM__HEAD
  *   s(a, b) = b2 + w2 . x, every w2 <= 0                                  HEM__WEIGHTED_L1
+ *   s(a, b) = b2 + w2 . x^2, every w2 <= 0                                HEM__WEIGHTED_L2
  *
  * The head is that of the reference work (Menezes and Kanitkar 2018: |a-b|, Dense relu, Dense sigmoid); s is its logit,
  * so the larger s, the more alike. Where no w2 is above zero the head is *concave* in x, which is what lets an exact
- * search prune (query/exact.h). Calibration (calibrate.h) turns s into the probability of a match.
+ * search prune (query/prune.h). Calibration (calibrate.h) turns s into the probability of a match.
  *
  * Candidates come from FAISS, which knows distances only. So a metric carries the plain distance nearest to it: FAISS
  * searches `candidate_scale` * t(a), value by value, by `candidate_distance` (surrogate.h fits both). */
@@ -19,7 +20,9 @@
 #include "base/memory.h"
 #include "base/sha256.h"
 
-typedef enum hem__form { HEM__WEIGHTED_L1 = 0, HEM__HEAD = 1 } hem__form;
+typedef enum hem__form { HEM__WEIGHTED_L1 = 0, HEM__HEAD = 1, HEM__WEIGHTED_L2 = 2 } hem__form;
+enum { HEM__FORMS = 3 };
+extern const char *const hem__form_names[HEM__FORMS]; /* "l1", "head", "l2" */
 
 enum {
   HEM__METRIC_DIM_MAX = 65536,   /* D and `width` */
@@ -56,12 +59,12 @@ typedef struct hem__metric {
   size_t dim;           /* D: values of an embedding */
   size_t tower;         /* values the tower writes; 0: there is none */
   size_t width;         /* values of t(a) and x: `tower`, or `dim` */
-  size_t hidden;        /* H; 0 for weighted L1 */
+  size_t hidden;        /* H; 0 for the weighted distances */
   float *tower_weights; /* [tower][dim] */
   float *tower_bias;    /* [tower] */
   float *w1;            /* [hidden][width] */
   float *b1;            /* [hidden] */
-  float *w2;            /* [hidden], or of weighted L1 [width] */
+  float *w2;            /* [hidden], or of a weighted distance [width] */
   float b2;
   hem_distance candidate_distance;     /* HEM_L2 or HEM_L1 */
   float *candidate_scale;              /* [width], >= 0, finite */

@@ -8,9 +8,8 @@
 #include <unistd.h>
 
 #include "ingest/catalog_hdf5.h"
+#include "ingest/photos.h"
 #include "metric/distance.h"
-
-static const char *const form_names[] = {"l1", "head"};
 
 static hem_status damaged(const char *path, const char *what, hem_error *err) {
   return hem__fail(err, HEM_ECORRUPT, "%s contradicts itself: %s", path, what);
@@ -79,8 +78,8 @@ static const char *check_values(const hem__metric *m) {
   if (!hem__all_finite(&m->b2, 1)) return "a weight is not finite, or beyond 1e15";
   for (size_t i = 0; i < m->width; i++)
     if (m->candidate_scale[i] < 0) return "a scale of the candidates is below zero";
-  for (size_t i = 0; m->form == HEM__WEIGHTED_L1 && i < m->width; i++)
-    if (m->w2[i] > 0) return "a weight of weighted L1 is above zero";
+  for (size_t i = 0; m->form != HEM__HEAD && i < m->width; i++)
+    if (m->w2[i] > 0) return "a weight of a weighted distance is above zero";
   if (m->candidate_distance != HEM_L2 && m->candidate_distance != HEM_L1)
     return "candidates are found by L2 or by L1 only";
   if (!(m->false_accept >= 0 && m->false_accept <= 1)) return "its false-accept rate is none";
@@ -132,7 +131,7 @@ static bool put_double(hid_t object, const char *name, double value) {
 
 static bool put_head(hid_t file, const hem__metric *m) {
   return hem__hdf5_put_text(file, "hemline_version", HEM_VERSION_STRING) &&
-         hem__hdf5_put_text(file, "form", form_names[m->form]) && put_count(file, "unit", m->unit) &&
+         hem__hdf5_put_text(file, "form", hem__form_names[m->form]) && put_count(file, "unit", m->unit) &&
          put_count(file, "dim", m->dim) && put_count(file, "tower", m->tower) && put_count(file, "hidden", m->hidden) &&
          put_numbers(file, "b2", H5T_IEEE_F32LE, H5T_NATIVE_FLOAT, 1, &m->b2) &&
          hem__hdf5_put_text(file, "candidate_distance", hem_distance_name(m->candidate_distance)) &&
@@ -331,12 +330,13 @@ static hem_status get_shape(const reading *r, hem__metric *shape, hem_error *err
   size_t unit = 2;
   hem_status status = hem__hdf5_get_text(r->file, "form", r->path, &form, err);
   if (status) return status;
-  shape->form = strcmp(form, form_names[HEM__HEAD]) == 0 ? HEM__HEAD : HEM__WEIGHTED_L1;
-  bool fine = strcmp(form, form_names[shape->form]) == 0 && get_size(r->file, "unit", &unit) && unit < 2 &&
-              get_size(r->file, "dim", &shape->dim) && get_size(r->file, "tower", &shape->tower) &&
-              get_size(r->file, "hidden", &shape->hidden) && shape->dim > 0 && shape->dim <= HEM__METRIC_DIM_MAX &&
-              shape->tower <= HEM__METRIC_DIM_MAX && shape->hidden <= HEM__METRIC_HIDDEN_MAX &&
-              (shape->form == HEM__HEAD) == (shape->hidden > 0);
+  uint8_t number = 0;
+  bool fine = hem__name_find(form, hem__form_names, HEM__FORMS, &number);
+  shape->form = (hem__form)number;
+  fine = fine && get_size(r->file, "unit", &unit) && unit < 2 && get_size(r->file, "dim", &shape->dim) &&
+         get_size(r->file, "tower", &shape->tower) && get_size(r->file, "hidden", &shape->hidden) && shape->dim > 0 &&
+         shape->dim <= HEM__METRIC_DIM_MAX && shape->tower <= HEM__METRIC_DIM_MAX &&
+         shape->hidden <= HEM__METRIC_HIDDEN_MAX && (shape->form == HEM__HEAD) == (shape->hidden > 0);
   shape->unit = unit == 1;
   shape->width = shape->tower ? shape->tower : shape->dim;
   free(form);

@@ -6,7 +6,7 @@
 #include "base/threads.h"
 #include "metric/distance.h"
 
-enum { POOL = 4096, TOGETHER = 16, ROWS = 64, SCORED = 64 };
+enum { POOL = 4096, TOGETHER = 16, ROWS = 64, TURN = 1024, LIST = 256 };
 
 /* ---- nearest photos ---- */
 
@@ -87,6 +87,47 @@ hem_status hem__near(const hem__near_job *job, hem_error *err) {
   return status;
 }
 
+/* ---- scores of lists ---- */
+
+hem_status hem__scoring_work_new(const hem__model *model, size_t photos, size_t threads, hem__model_work ***out,
+                                 hem_error *err) {
+  hem__model_work **work = NULL;
+  hem_status status = hem__alloc(threads, sizeof *work, "scores", &work, err);
+  for (size_t i = 0; i < threads && !status; i++) status = hem__model_work_new(model, LIST, photos, &work[i], err);
+  if (status) {
+    hem__scoring_work_free(work, threads);
+    return status;
+  }
+  *out = work;
+  return HEM_OK;
+}
+
+void hem__scoring_work_free(hem__model_work **work, size_t threads) {
+  for (size_t i = 0; work && i < threads; i++) hem__model_work_free(work[i]);
+  free(work);
+}
+
+typedef struct list_work {
+  const hem__scoring *scoring;
+  const hem__lists *lists;
+} list_work;
+
+static void score_list(void *context, size_t i, size_t worker) {
+  const list_work *w = context;
+  const hem__lists *l = w->lists;
+  uint32_t own[LIST];
+  float scores[LIST];
+  for (size_t j = 0; j < l->counts[i]; j++) own[j] = l->queries[i];
+  hem__model_score(w->scoring->model, w->scoring->work[worker], w->scoring->points, own, l->photos + i * l->most,
+                   l->counts[i], scores);
+  l->take(l->context, i, scores);
+}
+
+hem_status hem__score_lists(const hem__scoring *scoring, const hem__lists *lists, hem_error *err) {
+  list_work w = {scoring, lists};
+  return hem__parallel_for(lists->count, scoring->threads, score_list, &w, err);
+}
+
 /* ---- hard ones ---- */
 
 hem_status hem__mine_init(hem__mine *mine, const hem__pairs *pairs, hem_error *err) {
@@ -130,48 +171,34 @@ static int by_score(const void *a, const void *b) {
   return (x->photo > y->photo) - (x->photo < y->photo);
 }
 
-static void keep_hard(hem__mine *mine, size_t number, const float *scores) {
+typedef struct keeping {
+  hem__mine *mine;
+  size_t first; /* query */
+} keeping;
+
+static void keep_hard(void *context, size_t query, const float *scores) {
+  const keeping *k = context;
+  hem__mine *mine = k->mine;
   scored all[HEM__MINE_NEAR];
-  size_t count = mine->near_count[number];
+  size_t number = k->first + query, count = mine->near_count[number];
   for (size_t i = 0; i < count; i++) all[i] = (scored){scores[i], mine->near[number * HEM__MINE_NEAR + i]};
   qsort(all, count, sizeof *all, by_score);
   mine->hard_count[number] = (uint32_t)hem__min(count, HEM__MINE_HARD);
   for (size_t i = 0; i < mine->hard_count[number]; i++) mine->hard[number * HEM__MINE_HARD + i] = all[i].photo;
 }
 
-/* The candidates of some queries, at most SCORED, under the metric. */
-static void score_some(hem__mine *mine, const hem__mine_job *job, size_t number, size_t count) {
-  static _Thread_local uint32_t a[SCORED * HEM__MINE_NEAR], b[SCORED * HEM__MINE_NEAR];
-  static _Thread_local float s[SCORED * HEM__MINE_NEAR];
-  size_t pairs = 0, first = job->pairs->queries[HEM__LEARN].first;
-  for (size_t i = number; i < number + count; i++)
-    for (size_t j = 0; j < mine->near_count[i]; j++) {
-      a[pairs] = (uint32_t)(first + i);
-      b[pairs++] = mine->near[i * HEM__MINE_NEAR + j];
-    }
-  hem__model_score(job->model, job->work, job->points, a, b, pairs, s);
-  pairs = 0;
-  for (size_t i = number; i < number + count; i++) {
-    keep_hard(mine, i, s + pairs);
-    pairs += mine->near_count[i];
-  }
-}
-
-/* Candidates of queries of one category, at most SCORED. Without a tower they stay the same, unless the category is
- * searched in parts. */
-static hem_status find_near(hem__mine *mine, const hem__mine_job *job, size_t number, size_t count, hem__random *random,
-                            hem_error *err) {
+/* Candidates of some queries of one category. Without a tower they stay the same, unless the category is searched in
+ * parts. */
+static hem_status find_near(hem__mine *mine, const hem__mine_job *job, const uint32_t *queries, size_t number,
+                            size_t count, hem__random *random, hem_error *err) {
   const hem__pairs *p = job->pairs;
-  uint32_t queries[SCORED];
-  size_t query = p->queries[HEM__LEARN].first + number;
-  for (size_t i = 0; i < count; i++) queries[i] = (uint32_t)(query + i);
-  hem__range pool = p->groups[p->group[query]].shops[HEM__LEARN];
+  hem__range pool = p->groups[p->group[queries[0]]].shops[HEM__LEARN];
   bool parts = pool.count > POOL, known = mine->near_count[number] > 0;
-  if (known && !parts && !job->model->tower) return HEM_OK;
+  if (known && !parts && !job->scoring->model->tower) return HEM_OK;
   if (parts) pool.first += hem__random_below(random, pool.count - POOL + 1);
   pool.count = hem__min(pool.count, POOL);
-  hem__near_job near = {.points = job->points,
-                        .width = job->model->width,
+  hem__near_job near = {.points = job->scoring->points,
+                        .width = job->scoring->model->width,
                         .queries = queries,
                         .query_count = count,
                         .gallery = pool,
@@ -179,21 +206,36 @@ static hem_status find_near(hem__mine *mine, const hem__mine_job *job, size_t nu
                         .most = HEM__MINE_NEAR,
                         .found = mine->near + number * HEM__MINE_NEAR,
                         .counts = mine->near_count + number,
-                        .threads = job->threads};
+                        .threads = job->scoring->threads};
   return hem__near(&near, err);
+}
+
+static hem_status mine_some(hem__mine *mine, const hem__mine_job *job, size_t count, hem__random *random,
+                            hem_error *err) {
+  uint32_t queries[TURN];
+  size_t number = mine->turn;
+  keeping keep = {mine, number};
+  for (size_t i = 0; i < count; i++) queries[i] = (uint32_t)(job->pairs->queries[HEM__LEARN].first + number + i);
+  hem_status status = find_near(mine, job, queries, number, count, random, err);
+  hem__lists lists = {.queries = queries,
+                      .photos = mine->near + number * HEM__MINE_NEAR,
+                      .counts = mine->near_count + number,
+                      .count = count,
+                      .most = HEM__MINE_NEAR,
+                      .take = keep_hard,
+                      .context = &keep};
+  return status ? status : hem__score_lists(job->scoring, &lists, err);
 }
 
 hem_status hem__mine_hard(hem__mine *mine, const hem__mine_job *job, hem__random *random, hem_error *err) {
   const hem__pairs *p = job->pairs;
-  size_t left = hem__max(hem__min(mine->queries, job->budget / HEM__MINE_NEAR), 1),
-         first = p->queries[HEM__LEARN].first;
+  size_t left = hem__max(hem__min(mine->queries, job->budget / HEM__MINE_NEAR), 1);
   hem_status status = HEM_OK;
   while (left && !status) {
-    size_t query = first + mine->turn;
+    size_t query = p->queries[HEM__LEARN].first + mine->turn;
     hem__range group = p->groups[p->group[query]].queries[HEM__LEARN];
-    size_t count = hem__min(hem__min(left, SCORED), group.first + group.count - query);
-    status = find_near(mine, job, mine->turn, count, random, err);
-    if (!status) score_some(mine, job, mine->turn, count);
+    size_t count = hem__min(hem__min(left, TURN), group.first + group.count - query);
+    status = mine_some(mine, job, count, random, err);
     left -= count;
     mine->turn = (mine->turn + count) % mine->queries;
   }

@@ -28,13 +28,35 @@ void hem__mine_clear(hem__mine *mine);
 /* Forgets all of it, for another start. */
 void hem__mine_restart(hem__mine *mine);
 
+/* With what, and how fast. */
+typedef struct hem__scoring {
+  const hem__model *model;
+  const float *points;    /* of all photos, as the model projects them now */
+  hem__model_work **work; /* one for each thread */
+  size_t threads;
+} hem__scoring;
+
+/* One for each thread. Errors: ENOMEM. */
+hem_status hem__scoring_work_new(const hem__model *model, size_t photos, size_t threads, hem__model_work ***out,
+                                 hem_error *err);
+void hem__scoring_work_free(hem__model_work **work, size_t threads);
+
+/* Queries, each with a list of photos. */
+typedef struct hem__lists {
+  const uint32_t *queries, *photos, *counts; /* [count], [count][most], [count] */
+  size_t count, most;                        /* most <= 256 */
+  /* Gets the scores of a query's list, from several threads at once. */
+  void (*take)(void *context, size_t query, const float *scores);
+  void *context;
+} hem__lists;
+
+/* Queries side by side, each by one thread: lists are too short to be shared out. Errors: ENOMEM. */
+hem_status hem__score_lists(const hem__scoring *scoring, const hem__lists *lists, hem_error *err);
+
 typedef struct hem__mine_job {
   const hem__pairs *pairs;
-  const hem__model *model;
-  hem__model_work *work;
-  const float *points; /* of all photos, as the model projects them now */
-  size_t budget;       /* pairs that may be scored */
-  size_t threads;
+  const hem__scoring *scoring;
+  size_t budget; /* pairs that may be scored */
 } hem__mine_job;
 
 /* Errors: ENOMEM. */

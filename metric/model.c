@@ -167,12 +167,19 @@ static size_t project_batch(const hem__model *m, hem__model_work *w, const hem__
   return photos;
 }
 
-/* x of every pair. */
+static void square(float *x, size_t count) {
+  for (size_t i = 0; i < count; i++) x[i] *= x[i];
+}
+
+/* x of every pair; of weighted L2 its square. */
 static void subtract(const hem__model *m, hem__model_work *w, const float *points, const uint32_t *a, const uint32_t *b,
                      size_t count) {
 #pragma omp parallel for schedule(static)
-  for (size_t i = 0; i < count; i++)
-    hem__loop_difference(points + a[i] * m->width, points + b[i] * m->width, m->scale, m->width, w->x + i * m->width);
+  for (size_t i = 0; i < count; i++) {
+    float *x = w->x + i * m->width;
+    hem__loop_difference(points + a[i] * m->width, points + b[i] * m->width, m->scale, m->width, x);
+    if (m->form == HEM__WEIGHTED_L2) square(x, m->width);
+  }
 }
 
 /* Each pair has a stream of its own, so that no thread waits for another's numbers. */
@@ -253,6 +260,9 @@ static void back_head(const hem__model *m, hem__model_work *w, size_t count, boo
   if (!m->hidden) {
     hem__gemm(false, false, 1, m->width, count, 1, w->g, w->x, 0, to->w2, m->width);
     if (m->tower) hem__gemm(true, false, count, m->width, 1, 1, w->g, m->w2, 0, w->dx, m->width);
+    /* By x, where w->x is its square. */
+    for (size_t i = 0; m->tower && m->form == HEM__WEIGHTED_L2 && i < count * m->width; i++)
+      w->dx[i] *= 2 * sqrtf(w->x[i]);
     return;
   }
 #pragma omp parallel for schedule(static)

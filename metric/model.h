@@ -2,7 +2,7 @@
  *
  *   p(a)  = a, or with a tower (T a + c) / |T a + c|
  *   x     = scale * |p(a) - p(b)|, value by value
- *   s     = b2 + w2 . relu(W1 x + b1)        or of weighted L1: b2 + w2 . x
+ *   s     = b2 + w2 . relu(W1 x + b1)        or b2 + w2 . x, or b2 + w2 . x^2
  *
  * This is the s of metric.h, but for `scale`, which makes every difference about 1 for two photos taken at random, so
  * that one step size fits every embedding; it is folded into W1 at the end (train.c). */

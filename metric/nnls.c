@@ -7,7 +7,7 @@
 #include "base/threads.h"
 
 /* Sums are made by block and added in order: they do not depend on the threads. */
-enum { BLOCKS = 16, LANES = 16, STEPS = 150, POWER_STEPS = 20 };
+enum { BLOCKS = 16, LANES = 16, STEPS = 120, POWER_STEPS = 12 };
 
 #define INLINE static inline __attribute__((always_inline))
 
@@ -17,8 +17,7 @@ typedef struct pass {
   const hem__grouped *rows;
   const float *weights;
   bool with_y;
-  float *sums;      /* [BLOCKS][width]: of centred residual * x */
-  float *residuals; /* [BLOCKS][stride] */
+  float *sums; /* [BLOCKS][width]: of residual * x */
 } pass;
 
 INLINE float dot(const float *a, const float *b, size_t count) {
@@ -31,44 +30,37 @@ INLINE float dot(const float *a, const float *b, size_t count) {
   return sum;
 }
 
-INLINE void add_group(const pass *p, size_t group, float *sums, float *residuals) {
+/* A row is used twice while it is in the first cache. */
+INLINE void add_group(const pass *p, size_t group, float *sums) {
   const hem__grouped *r = p->rows;
   const float *x = r->x + group * r->stride * r->width, *y = r->y + group * r->stride;
-  size_t count = r->counts[group];
-  double mean = 0;
-  for (size_t i = 0; i < count; i++) {
-    residuals[i] = dot(p->weights, x + i * r->width, r->width) - (p->with_y ? y[i] : 0);
-    mean += (double)residuals[i] / (double)count;
-  }
-  for (size_t i = 0; i < count; i++) {
-    float residual = residuals[i] - (float)mean;
-    for (size_t d = 0; d < r->width; d++) sums[d] += residual * x[i * r->width + d];
+  for (size_t i = 0; i < r->counts[group]; i++, x += r->width) {
+    float residual = dot(p->weights, x, r->width) - (p->with_y ? y[i] : 0);
+    for (size_t d = 0; d < r->width; d++) sums[d] += residual * x[d];
   }
 }
 
-static void add_group_baseline(const pass *p, size_t group, float *sums, float *residuals) {
-  add_group(p, group, sums, residuals);
-}
+static void add_group_baseline(const pass *p, size_t group, float *sums) { add_group(p, group, sums); }
 #if defined(__x86_64__)
-__attribute__((target("avx2"))) static void add_group_avx2(const pass *p, size_t group, float *sums, float *residuals) {
-  add_group(p, group, sums, residuals);
+__attribute__((target("avx2"))) static void add_group_avx2(const pass *p, size_t group, float *sums) {
+  add_group(p, group, sums);
 }
 #endif
 
 static void add_block(void *context, size_t block, size_t worker) {
   const pass *p = context;
   const hem__grouped *r = p->rows;
-  float *sums = p->sums + block * r->width, *residuals = p->residuals + block * r->stride;
-  void (*add)(const pass *, size_t, float *, float *) = add_group_baseline;
+  float *sums = p->sums + block * r->width;
+  void (*add)(const pass *, size_t, float *) = add_group_baseline;
   (void)worker;
 #if defined(__x86_64__)
   if (__builtin_cpu_supports("avx2")) add = add_group_avx2;
 #endif
   memset(sums, 0, r->width * sizeof *sums);
-  for (size_t g = block * r->groups / BLOCKS; g < (block + 1) * r->groups / BLOCKS; g++) add(p, g, sums, residuals);
+  for (size_t g = block * r->groups / BLOCKS; g < (block + 1) * r->groups / BLOCKS; g++) add(p, g, sums);
 }
 
-/* out = sum over groups of X' C (X w - y), C centring. */
+/* out = X' (X w - y), or X' X w. */
 static hem_status gradient(pass *p, const float *weights, bool with_y, double *out, hem_error *err) {
   size_t width = p->rows->width;
   p->weights = weights;
@@ -94,13 +86,7 @@ typedef struct problem {
   float *weights;   /* [width] */
 } problem;
 
-static double inner(const double *a, const double *b, size_t count) {
-  double sum = 0;
-  for (size_t i = 0; i < count; i++) sum += a[i] * b[i];
-  return sum;
-}
-
-/* With all weights 1: 1' X'CX 1 and 1' X'Cy say which common weight fits best. */
+/* With all weights 1: 1' X'X 1 and 1' X'y say which common weight fits best. */
 static hem_status fit_plain(problem *p, hem_error *err) {
   double with = 0, without = 0;
   for (size_t d = 0; d < p->width; d++) p->at[d] = 1;
@@ -112,20 +98,35 @@ static hem_status fit_plain(problem *p, hem_error *err) {
   return status;
 }
 
-/* Sum over dimensions of the sums of squares within groups. */
-static double total_variance(const hem__grouped *r, double *mean) {
+/* Takes each group's mean from its rows and wishes: then no intercept is left to be fitted. Returns the sum of squares
+ * that remains of x. `mean`: width doubles. */
+static double centre(const hem__grouped *r, double *mean) {
   double total = 0;
   for (size_t g = 0; g < r->groups; g++) {
+    float *x = r->x + g * r->stride * r->width, *y = r->y + g * r->stride;
+    size_t count = r->counts[g];
+    double wish = 0;
     memset(mean, 0, r->width * sizeof *mean);
-    for (size_t i = 0; i < r->counts[g]; i++)
+    for (size_t i = 0; i < count; i++) {
+      for (size_t d = 0; d < r->width; d++) mean[d] += (double)x[i * r->width + d] / (double)count;
+      wish += (double)y[i] / (double)count;
+    }
+    for (size_t i = 0; i < count; i++) {
       for (size_t d = 0; d < r->width; d++) {
-        double x = (double)r->x[(g * r->stride + i) * r->width + d];
-        mean[d] += x;
-        total += x * x;
+        double left = (double)x[i * r->width + d] - mean[d];
+        x[i * r->width + d] = (float)left;
+        total += left * left;
       }
-    if (r->counts[g]) total -= inner(mean, mean, r->width) / r->counts[g];
+      y[i] = (float)((double)y[i] - wish);
+    }
   }
-  return fmax(total, 0);
+  return total;
+}
+
+static double square(const double *a, size_t count) {
+  double sum = 0;
+  for (size_t i = 0; i < count; i++) sum += a[i] * a[i];
+  return sum;
 }
 
 /* Power iteration from the direction in which all weights are equal, which is near the largest one here. */
@@ -135,7 +136,7 @@ static hem_status find_curvature(problem *p, hem_error *err) {
   for (size_t d = 0; d < p->width; d++) p->at[d] = (float)(1 / sqrt((double)p->width));
   for (size_t i = 0; i < POWER_STEPS && !status; i++) {
     status = gradient(&p->pass, p->at, false, p->slope, err);
-    largest = sqrt(inner(p->slope, p->slope, p->width));
+    largest = sqrt(square(p->slope, p->width));
     for (size_t d = 0; d < p->width && largest > 0; d++) p->at[d] = (float)(p->slope[d] / largest);
   }
   p->curvature = 1.2 * largest + p->ridge;
@@ -161,7 +162,7 @@ static hem_status minimise(problem *p, hem_error *err) {
   double momentum = 1, moved = INFINITY, size = p->plain * sqrt((double)p->width);
   hem_status status = HEM_OK;
   for (size_t d = 0; d < p->width; d++) p->weights[d] = p->at[d] = (float)p->plain;
-  for (size_t i = 0; i < STEPS && !status && moved > 1e-5 * size; i++) {
+  for (size_t i = 0; i < STEPS && !status && moved > 1e-4 * size; i++) {
     bool uphill;
     if ((status = gradient(&p->pass, p->at, true, p->slope, err))) break;
     moved = step(p, &uphill);
@@ -176,16 +177,14 @@ static hem_status minimise(problem *p, hem_error *err) {
 hem_status hem__nnls(const hem__grouped *rows, double ridge, float *weights, hem_error *err) {
   problem p = {.pass = {.rows = rows}, .width = rows->width, .weights = weights};
   hem_status status = hem__alloc(BLOCKS * rows->width, sizeof(float), "a fit", &p.pass.sums, err);
-  if (!status) status = hem__alloc(BLOCKS * rows->stride, sizeof(float), "a fit", &p.pass.residuals, err);
   if (!status) status = hem__alloc(rows->width, sizeof *p.slope, "a fit", &p.slope, err);
   if (!status) status = hem__alloc(rows->width, sizeof *p.at, "a fit", &p.at, err);
-  if (!status) p.ridge = ridge * total_variance(rows, p.slope) / (double)rows->width;
+  if (!status) p.ridge = ridge * centre(rows, p.slope) / (double)rows->width;
   if (!status) status = fit_plain(&p, err);
   if (!status) status = find_curvature(&p, err);
   if (!status) memset(weights, 0, rows->width * sizeof *weights);
   if (!status && p.curvature > 0) status = minimise(&p, err);
   free(p.pass.sums);
-  free(p.pass.residuals);
   free(p.slope);
   free(p.at);
   return status;

@@ -4,9 +4,10 @@
 
 #include "base/memory.h"
 
-/* Row i of group g is x + (g * stride + i) * width, of `width` values, and wants y[g * stride + i]. */
+/* Row i of group g is x + (g * stride + i) * width, of `width` values, and wants y[g * stride + i]. Both are
+ * overwritten. */
 typedef struct hem__grouped {
-  const float *x, *y;
+  float *x, *y;
   const uint32_t *counts; /* [groups]: rows of each, at most `stride` */
   size_t groups, stride, width;
   size_t threads; /* 0: one for each core. The result does not depend on it */

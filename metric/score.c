@@ -4,20 +4,27 @@
  * (it stays in the second cache); then for each panel of hidden units: the panel's block (16 to 24 KiB: first cache)
  * meets all candidates, a tile at a time. Sums wait in `sums` for the next block, laid out in the order in which tiles
  * come. In the last block a tile ends in relu and w2 and leaves nothing but HEM__LANES sums a candidate. */
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#if defined(__aarch64__)
+#include <sys/auxv.h>
+#endif
 
 #include "base/status.h"
 #include "metric/score_kernel.h"
 
 enum {
-  CHUNK = 240,     /* candidates packed together: of whole tiles for every kernel */
-  ALIGN = 64,      /* bytes: a cache line */
-  L1_STEP = 256,   /* dimensions of a weighted L1 at once; a multiple of HEM__DOT_LANES */
-  AHEAD = 4,       /* rows that are asked for before they are needed */
-  AHEAD_LINES = 32 /* of each, at most: the processor goes on by itself */
+  CHUNK = 240,       /* candidates packed together: of whole tiles for every kernel */
+  ALIGN = 64,        /* bytes: a cache line */
+  LINE_STEP = 256,   /* dimensions of a weighted distance at once; a multiple of HEM__DOT_LANES */
+  COPIES_STEP = 256, /* copied columns packed together */
+  LARGE = 6,         /* times a row's mean: weights above are too large for one column */
+  COLUMNS_MAX = INT32_MAX / (255 * HEM__SIGNED_MAX), /* so that no sum leaves 32 bits */
+  AHEAD = 4,                                         /* rows that are asked for before they are needed */
+  AHEAD_LINES = 32                                   /* of each, at most: the processor goes on by itself */
 };
-_Static_assert(L1_STEP % HEM__DOT_LANES == 0, "lanes would not meet their dimensions");
+_Static_assert(LINE_STEP % HEM__DOT_LANES == 0, "lanes would not meet their dimensions");
 
 struct hem__scorer {
   const hem__score_kernel *kernel;
@@ -25,7 +32,9 @@ struct hem__scorer {
   hem__precision precision;
   hem__form form;
   size_t width, panels;
-  char *weights;          /* by block, panel: [steps][hidden][group]; of weighted L1 float[width] */
+  size_t columns;         /* width, and behind it copies of dimensions whose weights are large (split_dimensions) */
+  uint32_t *copied;       /* [columns - width]: of which dimension */
+  char *weights;          /* by block, panel: [steps][hidden][group]; of a weighted distance float[width] */
   float *scale, *b1, *w2; /* [panels * hidden], zero behind the metric's */
   int32_t *start;
   float b2;
@@ -33,34 +42,32 @@ struct hem__scorer {
 
 /* ---- the choice ---- */
 
-static size_t kernels_here(const hem__score_kernel *out[HEM__KERNELS]) {
-  static const hem__score_kernel *const all[] = {
-    &hem__score_scalar,
-#if defined(__x86_64__)
-    &hem__score_avx2,
-    &hem__score_avx512,
-    &hem__score_vnni,
-#elif defined(__aarch64__)
-    &hem__score_neon,
-    &hem__score_dotprod,
-#endif
-  };
+size_t hem__score_kernels_here(const hem__score_kernel *out[HEM__KERNELS]) {
   size_t count = 0;
-  for (size_t i = 0; i < sizeof all / sizeof *all; i++)
-    if (all[i]->present()) out[count++] = all[i];
+  out[count++] = &hem__score_scalar;
+#if defined(__x86_64__)
+  bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+  bool avx512 = avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw");
+  if (avx2 && __builtin_cpu_supports("f16c")) out[count++] = &hem__score_avx2;
+  if (avx512) out[count++] = &hem__score_avx512;
+  if (avx512 && __builtin_cpu_supports("avx512vnni")) out[count++] = &hem__score_vnni;
+#elif defined(__aarch64__)
+  out[count++] = &hem__score_neon;
+  if (getauxval(AT_HWCAP) & HWCAP_ASIMDDP) out[count++] = &hem__score_dotprod;
+#endif
   return count;
 }
 
 size_t hem__score_kernels(const char *names[HEM__KERNELS]) {
   const hem__score_kernel *here[HEM__KERNELS];
-  size_t count = kernels_here(here);
+  size_t count = hem__score_kernels_here(here);
   for (size_t i = 0; i < count; i++) names[i] = here[i]->name;
   return count;
 }
 
 static hem_status choose(const char *name, const hem__score_kernel **out, hem_error *err) {
   const hem__score_kernel *here[HEM__KERNELS];
-  size_t count = kernels_here(here);
+  size_t count = hem__score_kernels_here(here);
   const char *from = "";
   if (!name) {
     name = getenv("HEMLINE_KERNEL");
@@ -82,7 +89,10 @@ static hem_status choose(const char *name, const hem__score_kernel **out, hem_er
 /* ---- weights ---- */
 
 static size_t round_up(size_t value, size_t to) { return (value + to - 1) / to * to; }
-static size_t block_length(const hem__scorer *s, size_t at) { return hem__min(s->math->block, s->width - at); }
+static size_t block_length(const hem__scorer *s, size_t at) { return hem__min(s->math->block, s->columns - at); }
+
+/* Whose values column c holds. */
+static size_t dimension_of(const hem__scorer *s, size_t c) { return c < s->width ? c : s->copied[c - s->width]; }
 
 /* Where the block of `panel` that begins at dimension `at` lies: blocks before it are full. */
 static char *panel_at(const hem__scorer *s, size_t at, size_t panel) {
@@ -94,7 +104,7 @@ static char *panel_at(const hem__scorer *s, size_t at, size_t panel) {
 static void place_row(hem__scorer *s, size_t h, const void *values) {
   const hem__score_math *m = s->math;
   size_t lane = h % m->hidden;
-  for (size_t at = 0; at < s->width; at += m->block) {
+  for (size_t at = 0; at < s->columns; at += m->block) {
     char *panel = panel_at(s, at, h / m->hidden);
     size_t length = block_length(s, at);
     for (size_t d = 0; d < length; d++) {
@@ -106,72 +116,132 @@ static void place_row(hem__scorer *s, size_t h, const void *values) {
 
 void hem__scorer_row(const hem__scorer *s, const hem__quantiser *quantiser, size_t h, float *out) {
   const hem__score_math *m = s->math;
-  for (size_t at = 0; at < s->width; at += m->block) {
+  memset(out, 0, s->width * sizeof *out);
+  for (size_t at = 0; at < s->columns; at += m->block) {
     const char *panel = panel_at(s, at, h / m->hidden);
     size_t length = block_length(s, at);
-    for (size_t d = 0; d < length; d++) {
-      const char *from = panel + ((d / m->group * m->hidden + h % m->hidden) * m->group + d % m->group) * m->w_bytes;
+    for (size_t c = 0; c < length; c++) {
+      const char *from = panel + ((c / m->group * m->hidden + h % m->hidden) * m->group + c % m->group) * m->w_bytes;
       int8_t small;
       int16_t wide;
       memcpy(&small, from, sizeof small);
       if (m->w_bytes == sizeof wide) memcpy(&wide, from, sizeof wide);
-      double weight = m->w_bytes == sizeof wide ? wide : small;
-      out[at + d] = (float)(weight * (double)s->scale[h] / (double)quantiser->step[at + d]);
+      out[dimension_of(s, at + c)] += m->w_bytes == sizeof wide ? wide : small; /* whole, below 2^24: exact */
+    }
+  }
+  for (size_t d = 0; d < s->width; d++)
+    out[d] = (float)((double)out[d] * (double)s->scale[h] / (double)quantiser->step[d]);
+}
+
+/* The size of weight d of a row of W1 with the step of its dimension. */
+static double size_at(const float *row, const float *step, size_t d) { return fabs((double)row[d] * (double)step[d]); }
+
+/* How many columns dimension d takes where row h's scale is `coarse` times LARGE * its mean weight / 127. */
+static void count_copies(const hem__metric *metric, const float *step, double coarse, uint32_t *copies) {
+  for (size_t d = 0; d < metric->width; d++) copies[d] = 1;
+  for (size_t h = 0; h < metric->hidden; h++) {
+    const float *row = metric->w1 + h * metric->width;
+    double mean = 0;
+    for (size_t d = 0; d < metric->width; d++) mean += size_at(row, step, d) / (double)metric->width;
+    double most = coarse * LARGE * mean;
+    for (size_t d = 0; most > 0 && d < metric->width; d++) {
+      double wanted = ceil(size_at(row, step, d) / most);
+      if (wanted > copies[d]) copies[d] = (uint32_t)fmin(wanted, HEM__METRIC_DIM_MAX);
     }
   }
 }
 
-/* Signed bytes with a scale: the largest becomes 127. Returns their sum. */
-static int32_t bytes_of(const float *row, const float *step, size_t width, int8_t *out, float *scale) {
+/* One large weight makes a row's scale coarse for all the others. White-box features have such dimensions: with them
+ * overlap@20 with float32 fell to 0.28. A dimension that occurs c times, each with its share of the weight, may weigh c
+ * * 127 (outlier channel splitting: Zhao et al. 2019); an eighth more columns are worth it, more are not. */
+static hem_status split_dimensions(hem__scorer *s, const hem__metric *metric, const float *step, hem_error *err) {
+  uint32_t *copies = NULL;
+  hem_status status = hem__alloc(s->width, sizeof *copies, "a metric's weights", &copies, err);
+  if (status) return status;
+  size_t room = hem__min(s->width / 8, COLUMNS_MAX - s->width), extra = SIZE_MAX;
+  for (double coarse = 1; extra > room; coarse *= 1.25) {
+    count_copies(metric, step, coarse, copies);
+    extra = 0;
+    for (size_t d = 0; d < s->width; d++) extra += copies[d] - 1;
+  }
+  status = hem__alloc(extra, sizeof *s->copied, "a metric's weights", &s->copied, err);
+  for (size_t d = 0; !status && d < s->width; d++)
+    for (; copies[d] > 1; copies[d]--) s->copied[s->columns++ - s->width] = (uint32_t)d;
+  free(copies);
+  return status;
+}
+
+/* A row of W1 as it becomes signed bytes. */
+typedef struct byte_row {
+  int32_t *whole; /* [width]: weights in units of the scale; then what copies have not taken */
+  int32_t *count; /* [width]: columns of each dimension */
+  int8_t *small;  /* [columns] */
+  int16_t *wide;  /* the same */
+} byte_row;
+
+static hem_status alloc_byte_row(const hem__scorer *s, byte_row *r, hem_error *err) {
+  hem_status status = hem__alloc(s->width, sizeof *r->whole, "a metric's weights", &r->whole, err);
+  if (!status) status = hem__alloc(s->width, sizeof *r->count, "a metric's weights", &r->count, err);
+  if (!status) status = hem__alloc(s->columns, sizeof *r->small, "a metric's weights", &r->small, err);
+  if (!status) status = hem__alloc(s->columns, sizeof *r->wide, "a metric's weights", &r->wide, err);
+  for (size_t c = 0; !status && c < s->columns; c++) r->count[dimension_of(s, c)]++;
+  return status;
+}
+
+static void clear_byte_row(byte_row *r) {
+  free(r->whole);
+  free(r->count);
+  free(r->small);
+  free(r->wide);
+}
+
+/* The largest weight becomes 127 in each of its columns. Returns the sum of them all. */
+static int32_t bytes_of(const hem__scorer *s, const float *row, const float *step, byte_row *r, float *scale) {
   double largest = 0;
   int32_t sum = 0;
-  for (size_t d = 0; d < width; d++) {
-    double size = (double)row[d] * (double)step[d];
-    largest = size > largest ? size : -size > largest ? -size : largest;
-  }
+  for (size_t d = 0; d < s->width; d++) largest = fmax(largest, size_at(row, step, d) / r->count[d]);
   *scale = (float)(largest / HEM__SIGNED_MAX);
-  for (size_t d = 0; d < width; d++) {
+  for (size_t d = 0; d < s->width; d++) {
     double value = *scale > 0 ? (double)row[d] * (double)step[d] / (double)*scale : 0;
-    value = value > HEM__SIGNED_MAX ? HEM__SIGNED_MAX : value < -HEM__SIGNED_MAX ? -HEM__SIGNED_MAX : value;
-    out[d] = (int8_t)(value < 0 ? value - 0.5 : value + 0.5);
-    sum += out[d];
+    double most = (double)HEM__SIGNED_MAX * r->count[d];
+    r->whole[d] = (int32_t)lrint(fmax(-most, fmin(value, most)));
+  }
+  for (size_t c = 0; c < s->columns; c++) {
+    int32_t *rest = &r->whole[dimension_of(s, c)];
+    int32_t part = *rest > HEM__SIGNED_MAX ? HEM__SIGNED_MAX : *rest < -HEM__SIGNED_MAX ? -HEM__SIGNED_MAX : *rest;
+    *rest -= part;
+    r->small[c] = (int8_t)part;
+    r->wide[c] = (int16_t)part;
+    sum += part;
   }
   return sum;
 }
 
-static void place_whole(hem__scorer *s, const hem__metric *metric, const float *step, int8_t *small, int16_t *wide) {
-  for (size_t h = 0; h < metric->hidden; h++) {
-    int32_t sum = bytes_of(metric->w1 + h * s->width, step, s->width, small, &s->scale[h]);
+static hem_status place_whole(hem__scorer *s, const hem__metric *metric, const float *step, hem_error *err) {
+  byte_row r = {0};
+  hem_status status = alloc_byte_row(s, &r, err);
+  for (size_t h = 0; !status && h < metric->hidden; h++) {
+    int32_t sum = bytes_of(s, metric->w1 + h * s->width, step, &r, &s->scale[h]);
     s->start[h] = s->math->biased ? 128 * sum : 0;
-    for (size_t d = 0; d < s->width; d++) wide[d] = small[d];
-    place_row(s, h, s->math->w_bytes == 1 ? (const void *)small : (const void *)wide);
+    place_row(s, h, s->math->w_bytes == 1 ? (const void *)r.small : (const void *)r.wide);
   }
+  clear_byte_row(&r);
+  return status;
 }
 
 static hem_status place_head(hem__scorer *s, const hem__metric *metric, const float *step, hem_error *err) {
-  int8_t *small = NULL;
-  int16_t *wide = NULL;
-  hem_status status = hem__alloc(s->width, sizeof *small, "a metric's weights", &small, err);
-  if (!status) status = hem__alloc(s->width, sizeof *wide, "a metric's weights", &wide, err);
-  if (!status) {
-    memcpy(s->b1, metric->b1, metric->hidden * sizeof *s->b1);
-    memcpy(s->w2, metric->w2, metric->hidden * sizeof *s->w2);
-    if (step) {
-      place_whole(s, metric, step, small, wide);
-    } else {
-      for (size_t h = 0; h < metric->hidden; h++) place_row(s, h, metric->w1 + h * s->width);
-    }
-  }
-  free(small);
-  free(wide);
-  return status;
+  memcpy(s->b1, metric->b1, metric->hidden * sizeof *s->b1);
+  memcpy(s->w2, metric->w2, metric->hidden * sizeof *s->w2);
+  if (step) return place_whole(s, metric, step, err);
+  for (size_t h = 0; h < metric->hidden; h++) place_row(s, h, metric->w1 + h * s->width);
+  return HEM_OK;
 }
 
 static hem_status alloc_head(hem__scorer *s, size_t hidden, hem_error *err) {
   const hem__score_math *m = s->math;
   s->panels = round_up(hidden, m->hidden) / m->hidden;
   size_t units = s->panels * m->hidden, count;
-  if (!hem__mul(units, round_up(s->width, m->group), &count))
+  if (!hem__mul(units, round_up(s->columns, m->group), &count))
     return hem__fail(err, HEM_ENOMEM, "a metric's weights are too many");
   hem_status status = hem__alloc(count, m->w_bytes, "a metric's weights", &s->weights, err);
   if (!status) status = hem__alloc(units, sizeof *s->scale, "a metric's weights", &s->scale, err);
@@ -183,12 +253,15 @@ static hem_status alloc_head(hem__scorer *s, size_t hidden, hem_error *err) {
 
 void hem__scorer_reweigh(hem__scorer *s, const hem__quantiser *quantiser, const float *w2, float b2) {
   float *w = (float *)(void *)s->weights;
-  for (size_t d = 0; d < s->width; d++) w[d] = quantiser ? w2[d] * quantiser->step[d] : w2[d];
+  for (size_t d = 0; d < s->width; d++) {
+    float step = quantiser ? quantiser->step[d] : 1;
+    w[d] = w2[d] * (s->form == HEM__WEIGHTED_L2 ? step * step : step);
+  }
   s->b2 = b2;
 }
 
-static hem_status place_weighted_l1(hem__scorer *s, const hem__metric *metric, const hem__quantiser *quantiser,
-                                    hem_error *err) {
+static hem_status place_line(hem__scorer *s, const hem__metric *metric, const hem__quantiser *quantiser,
+                             hem_error *err) {
   hem_status status = hem__alloc(s->width, sizeof(float), "a metric's weights", &s->weights, err);
   if (!status) hem__scorer_reweigh(s, quantiser, metric->w2, metric->b2);
   return status;
@@ -216,12 +289,13 @@ hem_status hem__scorer_with(const hem__metric *metric, hem__precision precision,
   s->math = precision == HEM__U8 ? &kernel->whole : &kernel->real;
   s->precision = precision;
   s->form = metric->form;
-  s->width = metric->width;
+  s->width = s->columns = metric->width;
   s->b2 = metric->b2;
-  if (s->form == HEM__WEIGHTED_L1) {
-    status = place_weighted_l1(s, metric, quantiser, err);
+  if (s->form != HEM__HEAD) {
+    status = place_line(s, metric, quantiser, err);
   } else {
-    status = alloc_head(s, metric->hidden, err);
+    if (step) status = split_dimensions(s, metric, step, err);
+    if (!status) status = alloc_head(s, metric->hidden, err);
     if (!status) status = place_head(s, metric, step, err);
   }
   if (status) {
@@ -241,6 +315,7 @@ hem_status hem__scorer_new(const hem__metric *metric, hem__precision precision, 
 
 void hem__scorer_free(hem__scorer *s) {
   if (!s) return;
+  free(s->copied);
   free(s->weights);
   free(s->scale);
   free(s->b1);
@@ -283,18 +358,34 @@ static float folded(float *lanes, size_t count) {
   return lanes[0];
 }
 
-static void weighted_l1(const hem__scorer *s, const hem__score_request *q, float *scores) {
+static void square(float *x, size_t count) {
+  for (size_t i = 0; i < count; i++) x[i] *= x[i];
+}
+
+/* In steps that stay in the first cache. */
+static float stepwise(const hem__scorer *s, const void *query, const char *point) {
   hem__difference *difference = difference_of(s);
-  _Alignas(ALIGN) float x[L1_STEP], lanes[HEM__DOT_LANES];
+  _Alignas(ALIGN) float x[LINE_STEP], lanes[HEM__DOT_LANES] = {0};
+  for (size_t at = 0; at < s->width; at += LINE_STEP) {
+    size_t length = hem__min(LINE_STEP, s->width - at), from = at * value_bytes(s);
+    difference((const char *)query + from, point + from, length, x);
+    if (s->form == HEM__WEIGHTED_L2) square(x, length);
+    s->kernel->dot(x, (const float *)(void *)s->weights + at, length, lanes);
+  }
+  return folded(lanes, HEM__DOT_LANES);
+}
+
+static void weighted_distance(const hem__scorer *s, const hem__score_request *q, float *scores) {
+  const float *weights = (const float *)(void *)s->weights;
+  hem__line *line = s->precision == HEM__F16  ? s->kernel->line_halves
+                    : s->precision == HEM__U8 ? s->kernel->line_bytes
+                                              : NULL;
   for (size_t i = 0; i < q->count; i++) {
-    fetch(s, q, i + AHEAD, 0, s->width);
-    memset(lanes, 0, sizeof lanes);
-    for (size_t at = 0; at < s->width; at += L1_STEP) {
-      size_t length = hem__min(L1_STEP, s->width - at);
-      difference((const char *)q->query + at * value_bytes(s), point_at(s, q, i, at), length, x);
-      s->kernel->dot(x, (const float *)s->weights + at, length, lanes);
-    }
-    scores[i] = s->b2 + folded(lanes, HEM__DOT_LANES);
+    if (q->rows) fetch(s, q, i + AHEAD, 0, s->width); /* in order, the processor sees what comes */
+    const char *point = point_at(s, q, i, 0);
+    float sum =
+        line ? line(q->query, point, weights, s->width, s->form == HEM__WEIGHTED_L2) : stepwise(s, q->query, point);
+    scores[i] = s->b2 + sum;
   }
 }
 
@@ -311,7 +402,7 @@ typedef struct chunk {
 
 /* Rows of x are a line more than a power of two apart, lest they share the first cache's sets. */
 static size_t x_stride(const hem__scorer *s) {
-  size_t length = hem__min(round_up(s->width, s->math->group), s->math->block);
+  size_t length = hem__min(round_up(s->columns, s->math->group), s->math->block);
   return round_up(length * s->math->x_bytes, ALIGN) + ALIGN;
 }
 
@@ -319,7 +410,7 @@ static size_t x_stride(const hem__scorer *s) {
 static hem_status lay_out(const hem__scorer *s, size_t rows, hem__score_scratch *scratch, chunk *c, hem_error *err) {
   c->stride = x_stride(s);
   size_t x = round_up(rows * c->stride, ALIGN), lanes = rows * HEM__LANES * sizeof(float);
-  size_t sums = s->width > s->math->block ? rows * s->panels * s->math->hidden * sizeof(float) : 0;
+  size_t sums = s->columns > s->math->block ? rows * s->panels * s->math->hidden * sizeof(float) : 0;
   size_t bytes = x + lanes + sums;
   if (bytes > scratch->capacity) {
     hem__score_scratch_clear(scratch);
@@ -333,12 +424,30 @@ static hem_status lay_out(const hem__scorer *s, size_t rows, hem__score_scratch 
   return HEM_OK;
 }
 
+/* Columns `from` on, which are copies of bytes here and there. */
+static void pack_copies(const hem__scorer *s, const chunk *c, size_t i, size_t from, size_t count, char *x) {
+  const uint8_t *query = c->request->query, *point = (const uint8_t *)point_at(s, c->request, i, 0);
+  const uint32_t *copied = s->copied + (from - s->width);
+  uint8_t a[COPIES_STEP], b[COPIES_STEP];
+  for (size_t at = 0; at < count; at += COPIES_STEP) {
+    size_t length = hem__min(COPIES_STEP, count - at);
+    for (size_t j = 0; j < length; j++) {
+      a[j] = query[copied[at + j]];
+      b[j] = point[copied[at + j]];
+    }
+    s->kernel->bytes(a, b, length, x + at * s->math->x_bytes);
+  }
+}
+
 static void pack(const hem__scorer *s, const chunk *c, size_t at, size_t length) {
   hem__difference *difference = difference_of(s);
+  size_t plain = at < s->width ? hem__min(length, s->width - at) : 0;
   const char *query = (const char *)c->request->query + at * value_bytes(s);
   for (size_t i = 0; i < c->count; i++) {
-    fetch(s, c->request, c->first + i + AHEAD, at, length);
-    difference(query, point_at(s, c->request, c->first + i, at), length, c->x + i * c->stride);
+    char *x = c->x + i * c->stride;
+    fetch(s, c->request, c->first + i + AHEAD, at, plain);
+    if (plain) difference(query, point_at(s, c->request, c->first + i, at), plain, x);
+    if (plain < length) pack_copies(s, c, c->first + i, at + plain, length - plain, x + plain * s->math->x_bytes);
   }
 }
 
@@ -358,13 +467,13 @@ static void panel_by_rows(const hem__scorer *s, const chunk *c, size_t panel, he
 static void head(const hem__scorer *s, const chunk *c, float *scores) {
   size_t hidden = s->math->hidden;
   memset(c->lanes, 0, c->count * HEM__LANES * sizeof *c->lanes);
-  for (size_t at = 0; at < s->width; at += s->math->block) {
+  for (size_t at = 0; at < s->columns; at += s->math->block) {
     size_t length = block_length(s, at);
     pack(s, c, at, length);
     hem__tile tile = {.stride = c->stride,
                       .steps = round_up(length, s->math->group) / s->math->group,
                       .first = at == 0,
-                      .last = at + length == s->width};
+                      .last = at + length == s->columns};
     for (size_t p = 0; p < s->panels; p++) {
       tile.w = panel_at(s, at, p);
       tile.scale = s->scale + p * hidden;
@@ -379,8 +488,8 @@ static void head(const hem__scorer *s, const chunk *c, float *scores) {
 
 hem_status hem__score(const hem__scorer *s, const hem__score_request *request, hem__score_scratch *scratch,
                       float *scores, hem_error *err) {
-  if (s->form == HEM__WEIGHTED_L1) {
-    weighted_l1(s, request, scores);
+  if (s->form != HEM__HEAD) {
+    weighted_distance(s, request, scores);
     return HEM_OK;
   }
   if (request->count == 0) return HEM_OK;

@@ -5,13 +5,15 @@
  * while the sums are in registers. Three forms of the candidates' points:
  *
  *   HEM__U8   bytes (quantise.h). The step of each dimension is folded into W1, and each row of W1 becomes signed bytes
- *             with a scale of its own. Sums are whole numbers, what follows them has one order: every kernel gives the
+ *             with a scale of its own; a dimension whose weights are far above the others takes several bytes, up to
+ *             an eighth more in all. Sums are whole numbers, what follows them has one order: every kernel gives the
  *             same scores, to the bit.
  *   HEM__F16  half floats, computed in float32.
  *   HEM__F32  float32.
  *
  * Floating sums of a head: kernels differ by rounding only, below (width + H + 8) * 2^-23 of the sum of the terms'
- * sizes. A weighted L1 keeps its weights in float32 and has one order of additions for all precisions: the same bits.
+ * sizes. A weighted distance keeps its weights in float32 and has one order of additions for all precisions: the same
+ * bits.
  */
 #ifndef HEM_METRIC_SCORE_H
 #define HEM_METRIC_SCORE_H
@@ -38,8 +40,8 @@ void hem__scorer_free(hem__scorer *scorer);
 const char *hem__scorer_kernel(const hem__scorer *scorer); /* "avx2" */
 size_t hem__scorer_row_bytes(const hem__scorer *scorer);   /* of one point: width * 1, 2 or 4 */
 
-/* Other weights for a scorer of a weighted L1 that one thread owns: s = b2 + w2 . x, w2 of any sign. `quantiser`: as
- * for hem__scorer_new. */
+/* Other weights for a scorer of a weighted distance that one thread owns: s = b2 + w2 . x (or x^2), w2 of any sign.
+ * `quantiser`: as for hem__scorer_new. */
 void hem__scorer_reweigh(hem__scorer *scorer, const hem__quantiser *quantiser, const float *w2, float b2);
 /* Row h of W1 as a scorer of HEM__U8 computes with it: its signed bytes, with their scale and without the steps. */
 void hem__scorer_row(const hem__scorer *scorer, const hem__quantiser *quantiser, size_t h, float *out);

@@ -11,10 +11,6 @@
 
 enum { ROWS = 6, HIDDEN = 16 };
 
-static bool present(void) {
-  return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
-}
-
 /* relu(value + b1) * w2 into the row's lanes. */
 HEM__INLINE void apply(const hem__tile *t, size_t half, __m256 value, float *lanes) {
   value = _mm256_max_ps(_mm256_add_ps(value, _mm256_loadu_ps(t->b1 + half)), _mm256_setzero_ps());
@@ -156,10 +152,65 @@ static void dot(const float *x, const float *w, size_t count, float lanes[HEM__D
   for (; d < count; d++) lanes[d % HEM__DOT_LANES] += x[d] * w[d];
 }
 
+/* ---- weighted distances, whole ---- */
+
+HEM__INLINE void add_products(__m256 sums[4], const __m256 x[4], const float *w, bool squared) {
+  HEM__UNROLL for (size_t j = 0; j < 4; j++) {
+    __m256 here = squared ? _mm256_mul_ps(x[j], x[j]) : x[j];
+    sums[j] = _mm256_add_ps(sums[j], _mm256_mul_ps(here, _mm256_loadu_ps(w + 8 * j)));
+  }
+}
+
+/* The ends that fill no register, then the tree of score.c: lane j + 16 to lane j, then 8, 4, 2, 1. */
+HEM__INLINE float fold(__m256 sums[4], const float *rest, size_t count) {
+  _Alignas(32) float lanes[HEM__DOT_LANES];
+  HEM__UNROLL for (size_t j = 0; count && j < 4; j++) _mm256_store_ps(lanes + 8 * j, sums[j]);
+  for (size_t d = 0; d < count; d++) lanes[d] += rest[d];
+  HEM__UNROLL for (size_t j = 0; count && j < 4; j++) sums[j] = _mm256_load_ps(lanes + 8 * j);
+  __m256 all = _mm256_add_ps(_mm256_add_ps(sums[0], sums[2]), _mm256_add_ps(sums[1], sums[3]));
+  __m128 four = _mm_add_ps(_mm256_castps256_ps128(all), _mm256_extractf128_ps(all, 1));
+  __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
+  return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
+}
+
+HEM__INLINE float line(const void *a, const void *b, const float *w, size_t count, bool squared, bool half) {
+  const uint16_t *h = a, *i = b;
+  const uint8_t *p = a, *q = b;
+  __m256 sums[4] = {_mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps()}, x[4];
+  size_t d = 0, left = 0;
+  for (; d + HEM__DOT_LANES <= count; d += HEM__DOT_LANES) {
+    if (half) {
+      HEM__UNROLL for (size_t j = 0; j < 4; j++) x[j] =
+          size_of(_mm256_sub_ps(from_halves(h + d + 8 * j), from_halves(i + d + 8 * j)));
+    } else {
+      HEM__UNROLL for (size_t j = 0; j < 2; j++) {
+        __m128i apart = bytes_apart(p + d + 16 * j, q + d + 16 * j);
+        x[2 * j] = _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(apart));
+        x[2 * j + 1] = _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_srli_si128(apart, 8)));
+      }
+    }
+    add_products(sums, x, w + d, squared);
+  }
+  float rest[HEM__DOT_LANES];
+  for (; d < count; d++, left++) {
+    float here = half ? hem__difference_of_floats(hem__from_half(h[d]), hem__from_half(i[d]))
+                      : hem__difference_of_bytes(p[d], q[d]);
+    rest[left] = (squared ? here * here : here) * w[d];
+  }
+  return fold(sums, rest, left);
+}
+
+float hem__avx2_line_halves(const void *a, const void *b, const float *w, size_t count, bool squared) {
+  return squared ? line(a, b, w, count, true, true) : line(a, b, w, count, false, true);
+}
+
+float hem__avx2_line_bytes(const void *a, const void *b, const float *w, size_t count, bool squared) {
+  return squared ? line(a, b, w, count, true, false) : line(a, b, w, count, false, false);
+}
+
 /* A block of a panel takes 16 KiB, half of the first cache. */
 const hem__score_kernel hem__score_avx2 = {
     .name = "avx2",
-    .present = present,
     .real = {.group = 1, .x_bytes = 4, .w_bytes = 4, .block = 256, .rows = ROWS, .hidden = HIDDEN, .tile = tile_real},
     .whole = {.group = 2, .x_bytes = 2, .w_bytes = 2, .block = 512, .rows = ROWS, .hidden = HIDDEN, .tile = tile_whole},
     .floats = floats,
@@ -167,5 +218,7 @@ const hem__score_kernel hem__score_avx2 = {
     .bytes = bytes,
     .bytes_to_floats = bytes_to_floats,
     .dot = dot,
+    .line_halves = hem__avx2_line_halves,
+    .line_bytes = hem__avx2_line_bytes,
 };
 #endif

@@ -4,24 +4,15 @@
  * as 16-bit values; score_vnni.c does it in one instruction. */
 #include "metric/score_kernel.h"
 
-#if defined(__x86_64__) || defined(HEM_SIMDE)
-#if defined(HEM_SIMDE) /* the tests: these instructions in plain C */
-#include <simde/x86/avx512.h>
-#include <simde/x86/fma.h>
+#if defined(__x86_64__) || defined(HEM_INTRINSICS)
+#if defined(HEM_INTRINSICS) /* tests: the same instructions in plain C */
+#include HEM_INTRINSICS
 #else
 #include <immintrin.h>
 #endif
 #include <string.h>
 
 enum { ROWS = 12, HIDDEN = 32 };
-
-static bool present(void) {
-#if defined(HEM_SIMDE)
-  return true;
-#else
-  return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw");
-#endif
-}
 
 /* relu(value + b1) * w2 of hidden units `from` on into the row's lanes. */
 HEM__INLINE void apply(const hem__tile *t, size_t from, __m512 value, float *lanes) {
@@ -160,7 +151,6 @@ void hem__avx512_dot(const float *x, const float *w, size_t count, float lanes[H
 /* A block of a panel takes 24 KiB of a first cache of 32 or 48. */
 const hem__score_kernel hem__score_avx512 = {
     .name = "avx512",
-    .present = present,
     .real = {.group = 1,
              .x_bytes = 4,
              .w_bytes = 4,
@@ -174,5 +164,7 @@ const hem__score_kernel hem__score_avx512 = {
     .bytes = bytes,
     .bytes_to_floats = hem__avx512_bytes_to_floats,
     .dot = hem__avx512_dot,
+    .line_halves = hem__avx2_line_halves,
+    .line_bytes = hem__avx2_line_bytes,
 };
 #endif

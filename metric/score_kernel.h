@@ -44,22 +44,28 @@ typedef struct hem__score_math {
   void (*tile)(const hem__tile *tile, size_t rows);
 } hem__score_math;
 
+/* A weighted distance whole: the sum over d of w[d] * |a[d] - b[d]|, or of its square, d into running sum
+ * d % HEM__DOT_LANES; these folded as score.c folds them: the same bits as `dot` gives, which writes |a - b| first. */
+typedef float hem__line(const void *a, const void *b, const float *w, size_t count, bool squared);
+
 /* out[d] = |a[d] - b[d]|, packed. */
 typedef void hem__difference(const void *a, const void *b, size_t count, void *out);
 
 typedef struct hem__score_kernel {
   const char *name;
-  bool (*present)(void); /* has this processor what it takes? */
   hem__score_math real, whole;
   hem__difference *floats, *halves, *bytes; /* into `real`, `real` and `whole` values */
   hem__difference *bytes_to_floats;
   void (*dot)(const float *x, const float *w, size_t count, float lanes[HEM__DOT_LANES]); /* adds to lanes */
+  hem__line *line_halves, *line_bytes;                                                    /* NULL: by way of `dot` */
 } hem__score_kernel;
 
 extern const hem__score_kernel hem__score_scalar;
 extern const hem__score_kernel hem__score_avx2, hem__score_avx512, hem__score_vnni; /* of x86-64 */
 extern const hem__score_kernel hem__score_neon, hem__score_dotprod;                 /* of arm64 */
 
+/* What the other kernels of x86-64 take from score_avx2.c. */
+hem__line hem__avx2_line_halves, hem__avx2_line_bytes;
 /* What score_vnni.c takes from score_avx512.c, and score_dotprod.c from score_neon.c. */
 void hem__avx512_tile(const hem__tile *tile, size_t rows);
 hem__difference hem__avx512_floats, hem__avx512_halves, hem__avx512_bytes_to_floats;
@@ -68,6 +74,8 @@ void hem__neon_tile(const hem__tile *tile, size_t rows);
 hem__difference hem__neon_floats, hem__neon_halves, hem__neon_bytes_to_floats;
 void hem__neon_dot(const float *x, const float *w, size_t count, float lanes[HEM__DOT_LANES]);
 
+/* The kernels that hem__score_kernels lists. */
+size_t hem__score_kernels_here(const hem__score_kernel *out[HEM__KERNELS]);
 /* hem__scorer_new with a kernel that need not be among hem__score_kernels. */
 hem_status hem__scorer_with(const hem__metric *metric, hem__precision precision, const hem__quantiser *quantiser,
                             const hem__score_kernel *kernel, hem__scorer **out, hem_error *err);

@@ -5,8 +5,6 @@
 
 enum { HIDDEN = HEM__LANES };
 
-static bool present(void) { return true; }
-
 static void apply(const hem__tile *t, const float *values, float *lanes) {
   for (size_t j = 0; j < HIDDEN; j++) {
     float value = values[j] + t->b1[j];
@@ -94,7 +92,6 @@ static void dot(const float *x, const float *w, size_t count, float lanes[HEM__D
 
 const hem__score_kernel hem__score_scalar = {
     .name = "scalar",
-    .present = present,
     .real = {.group = 1, .x_bytes = 4, .w_bytes = 4, .block = 256, .rows = 6, .hidden = HIDDEN, .tile = tile_real},
     .whole = {.group = 1, .x_bytes = 2, .w_bytes = 2, .block = 512, .rows = 6, .hidden = HIDDEN, .tile = tile_whole},
     .floats = floats,

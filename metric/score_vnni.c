@@ -2,24 +2,15 @@
  * bits. Compiled with it; runs only where score.c found it. Floats are score_avx512.c's. */
 #include "metric/score_kernel.h"
 
-#if defined(__x86_64__) || defined(HEM_SIMDE)
-#if defined(HEM_SIMDE) /* the tests: these instructions in plain C */
-#include <simde/x86/avx512.h>
+#if defined(__x86_64__) || defined(HEM_INTRINSICS)
+#if defined(HEM_INTRINSICS) /* tests: the same instructions in plain C */
+#include HEM_INTRINSICS
 #else
 #include <immintrin.h>
 #endif
 #include <string.h>
 
 enum { ROWS = 12, HIDDEN = 32, GROUP = 4 };
-
-static bool present(void) {
-#if defined(HEM_SIMDE)
-  return true;
-#else
-  return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-         __builtin_cpu_supports("avx512vnni");
-#endif
-}
 
 /* relu(sum * scale + b1) * w2 of hidden units `from` on into the row's lanes. */
 HEM__INLINE void apply(const hem__tile *t, size_t from, __m512i sum, float *lanes) {
@@ -81,7 +72,6 @@ static void bytes(const void *a, const void *b, size_t count, void *out) {
 /* A block of a panel of bytes takes 24 KiB of a first cache of 32 or 48. */
 const hem__score_kernel hem__score_vnni = {
     .name = "vnni",
-    .present = present,
     .real = {.group = 1,
              .x_bytes = 4,
              .w_bytes = 4,
@@ -95,5 +85,7 @@ const hem__score_kernel hem__score_vnni = {
     .bytes = bytes,
     .bytes_to_floats = hem__avx512_bytes_to_floats,
     .dot = hem__avx512_dot,
+    .line_halves = hem__avx2_line_halves,
+    .line_bytes = hem__avx2_line_bytes,
 };
 #endif

@@ -163,7 +163,7 @@ static hem_status start_plain(const hem__start *start, const float *u, hem__mode
   double slope, offset, near = 0;
   hem_status status = draw_sample(start->pairs, random, &s, err);
   if (status) return status;
-  hem__model line = *m; /* weighted L1 in w1's place, to know how far apart right photos are */
+  hem__model line = *m; /* a weighted distance in w1's place, to know how far apart right photos are */
   line.hidden = 0;
   line.w2 = m->hidden ? m->w1 : m->w2;
   for (size_t d = 0; d < m->width; d++) line.w2[d] = -u[d];
@@ -203,7 +203,8 @@ hem_status hem__start_model(const hem__start *start, hem__model *m, hem__model_w
   if (!status) status = hem__start_spread(start->pairs, start->points, m->width, random, spread, err);
   if (status) goto exit;
   for (size_t d = 0; d < m->width; d++) m->scale[d] = 1 / spread[d];
-  /* The L1 distance of points is the sum of spread * x. */
+  /* The L1 distance of points is the sum of spread * x, the square of L2 that of the squares. */
+  for (size_t d = 0; m->form == HEM__WEIGHTED_L2 && d < m->width; d++) spread[d] *= spread[d];
   for (size_t d = 0; d < m->width; d++) sum += (double)spread[d];
   for (size_t d = 0; d < m->width; d++) spread[d] = (float)((double)spread[d] / sum);
   if (start->random) {

@@ -10,11 +10,11 @@
 #include "metric/score_all.h"
 
 enum {
-  NEAR = 64,   /* pairs of a query: the nearest by the weights of the round before, ... */
+  NEAR = 48,   /* pairs of a query: the nearest by the weights of the round before, ... */
   SPREAD = 16, /* ... and some of the others, near and far */
   PAIRS = NEAR + SPREAD,
   ROUNDS = 2,
-  FIT_QUERIES = 100,
+  FIT_QUERIES = 64,
   FIT_GALLERY = 4096,
   FIT_VALUES = 1 << 25, /* of all pairs: 128 MiB */
   CHOOSE_QUERIES = 128,
@@ -23,7 +23,7 @@ enum {
   CANDIDATES = 100, /* ... should be among so many candidates */
   CONTENDERS = 4
 };
-static const double RIDGE = 0.1, NEAR_TIE = 0.005, CHOOSE_WORK = 4e11; /* work: floating-point operations of scoring */
+static const double RIDGE = 0.1, NEAR_TIE = 0.005, CHOOSE_WORK = 2e11; /* work: floating-point operations of scoring */
 
 typedef struct fitting {
   const hem__metric *metric;
@@ -401,7 +401,7 @@ static hem_status fit_and_choose(fitting *f, hem__validation halves[2], plain co
   size_t width = f->metric->width;
   sample fit = {0}, judge = {0};
   double work = 2 * (double)width * (double)f->metric->hidden; /* of one score */
-  size_t shown = clamp(CHOOSE_WORK / (32 * work), 1024, CHOOSE_GALLERY);
+  size_t shown = clamp(CHOOSE_WORK / (24 * work), 1024, CHOOSE_GALLERY);
   size_t asked = clamp(CHOOSE_WORK / ((double)shown * work), 16, CHOOSE_QUERIES);
   hem_status status = sample_new(f, &halves[0], clamp((double)FIT_VALUES / PAIRS / (double)width, 16, FIT_QUERIES),
                                  FIT_GALLERY, &fit, err);
@@ -439,9 +439,11 @@ hem_status hem__surrogate_fit(hem__metric *metric, hem__catalog *catalog, size_t
                               const hem__validation *validation, hem_error *err) {
   fitting f = {
       .metric = metric, .catalog = catalog, .space = space, .validation = validation, .random = validation->seed};
-  if (metric->form == HEM__WEIGHTED_L1) {
-    metric->candidate_distance = HEM_L1;
-    for (size_t d = 0; d < metric->width; d++) metric->candidate_scale[d] = -metric->w2[d];
+  if (metric->form != HEM__HEAD) { /* it is such a distance itself */
+    bool squared = metric->form == HEM__WEIGHTED_L2;
+    metric->candidate_distance = squared ? HEM_L2 : HEM_L1;
+    for (size_t d = 0; d < metric->width; d++)
+      metric->candidate_scale[d] = squared ? sqrtf(-metric->w2[d]) : -metric->w2[d];
     return HEM_OK;
   }
   if (validation->query_count == 0 || validation->gallery_count == 0)

@@ -1,6 +1,6 @@
 /* The plain distance nearest to a metric, so that FAISS, which knows only such, finds good candidates.
  *
- * Of weighted L1 it is the metric itself. For a head, weights g >= 0 are fitted so that -sum(g * x^p), x = |t(a)-t(b)|,
+ * A weighted distance is one itself. For a head, weights g >= 0 are fitted so that -sum(g * x^p), x = |t(a)-t(b)|,
  * follows the score among the photos near a query: p = 1 is L1, p = 2 is L2. Of those two and of the plain L1 and L2
  * the one stays whose nearest 100 hold most of the metric's best 20; L2 where it makes no difference, because FAISS is
  * faster with it. */

@@ -11,101 +11,14 @@
 #include "metric/checkpoint.h"
 #include "metric/inputs.h"
 #include "metric/judge.h"
-#include "metric/mine.h"
-#include "metric/optimiser.h"
 #include "metric/start.h"
 #include "metric/surrogate.h"
+#include "metric/train_plan.h"
 #include "metric/watch.h"
 
-enum { HIDDEN = 128, EPOCHS = 30, BATCH = 256, PATIENCE = 6, EACH = 8, MINED = 262144, REPORT_EACH = 32 };
-static const double RATE = 0.001, RATE_END = 0.02;
-
-/* ---- options -> plan ---- */
-
-typedef struct plan {
-  hem__form form;
-  hem__loss loss;
-  hem__negatives negatives;
-  hem__optimiser_kind optimiser;
-  size_t hidden, epochs, batch, block, patience, each, seeds, threads;
-  double rate;
-} plan;
-
-static hem_status choose(const char *what, const char *name, const char *const *names, size_t count, unsigned *out,
-                         hem_error *err) {
-  char list[128] = "";
-  *out = 0;
-  if (!name) return HEM_OK;
-  for (size_t i = 0; i < count; i++) {
-    if (strcmp(name, names[i]) == 0) {
-      *out = (unsigned)i;
-      return HEM_OK;
-    }
-    size_t at = strlen(list);
-    snprintf(list + at, sizeof list - at, "%s%s", i == 0 ? "" : i + 1 < count ? ", " : " and ", names[i]);
-  }
-  return hem__fail(err, HEM_EINVAL, "no %s '%s': there are %s", what, name, list);
-}
-
-static hem_status choose_names(const hem_train_options *o, plan *p, hem_error *err) {
-  static const char *const forms[] = {"head", "l1"}, *const losses[] = {"bce", "triplet"},
-                           *const negatives[] = {"hard", "category", "random", "first"},
-                           *const optimisers[] = {"adam", "rmsprop"};
-  unsigned form, loss, negative, optimiser;
-  hem_status status = choose("form", o->form, forms, 2, &form, err);
-  if (!status) status = choose("loss", o->loss, losses, 2, &loss, err);
-  if (!status) status = choose("negatives", o->negatives, negatives, 4, &negative, err);
-  if (!status) status = choose("optimiser", o->optimiser, optimisers, 2, &optimiser, err);
-  if (status) return status;
-  p->form = form == 0 ? HEM__HEAD : HEM__WEIGHTED_L1;
-  p->loss = (hem__loss)loss;
-  p->negatives = (hem__negatives)negative;
-  p->optimiser = (hem__optimiser_kind)optimiser;
-  return HEM_OK;
-}
-
-static bool between(double value, double low, double high) { return value >= low && value <= high; }
-
-static hem_status check_numbers(const hem_train_options *o, hem_error *err) {
-  const struct {
-    const char *name;
-    size_t value, most;
-  } sizes[] = {{"epochs", o->epochs, 100000},          {"batch", o->batch, 65536}, {"patience", o->patience, 100000},
-               {"negatives", o->negatives_each, 1000}, {"seeds", o->seeds, 1000},  {"folds", o->folds, 1000}};
-  for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
-    if (sizes[i].value > sizes[i].most)
-      return hem__fail(err, HEM_EINVAL, "%s: %zu is too many; at most %zu", sizes[i].name, sizes[i].value,
-                       sizes[i].most);
-  if (o->folds == 1 || o->folds == 2)
-    return hem__fail(err, HEM_EINVAL,
-                     "%zu folds are too few: one to test with, one to validate with, one to train with", o->folds);
-  if (o->fold && o->fold >= (o->folds ? o->folds : 5))
-    return hem__fail(err, HEM_EINVAL, "there is no fold %zu: they count from 0", o->fold);
-  if (!between(o->learning_rate, 0, 10) || !between(o->weight_decay, 0, 10) || !between(o->dropout, 0, 0.95))
-    return hem__fail(err, HEM_EINVAL, "learning rate and weight decay lie within 0 to 10, dropout within 0 to 0.95");
-  if (!between(o->false_accept, 0, 0.999))
-    return hem__fail(err, HEM_EINVAL, "the rate of false accepts lies within 0 and 0.999, not at %g", o->false_accept);
-  return HEM_OK;
-}
-
-static size_t or_default(size_t value, size_t otherwise) { return value ? value : otherwise; }
-
-static hem_status make_plan(const hem_train_options *o, plan *p, hem_error *err) {
-  hem_status status = check_numbers(o, err);
-  if (!status) status = choose_names(o, p, err);
-  if (status) return status;
-  p->hidden = p->form == HEM__HEAD ? or_default(o->hidden, HIDDEN) : 0;
-  p->epochs = or_default(o->epochs, EPOCHS);
-  p->batch = or_default(o->batch, BATCH);
-  p->block = hem__max((size_t)sqrt((double)p->batch), 2);
-  if (p->loss == HEM__TRIPLET) p->batch = p->block * p->block;
-  p->patience = or_default(o->patience, PATIENCE);
-  p->each = or_default(o->negatives_each, EACH);
-  p->seeds = or_default(o->seeds, 1);
-  p->threads = or_default(o->threads, hem__cores());
-  p->rate = o->learning_rate > 0 ? o->learning_rate : RATE;
-  return HEM_OK;
-}
+/* Pairs that mining may always score in an epoch; batches between two reports. */
+enum { MINED = 262144, REPORT_EACH = 32 };
+static const double RATE_END = 0.02;
 
 /* ---- a run ---- */
 
@@ -121,7 +34,7 @@ typedef struct state {
 
 typedef struct run {
   const hem_train_options *options;
-  plan plan;
+  hem__plan plan;
   hem__catalog *catalog;
   size_t space;
   hem__digest identity;
@@ -129,7 +42,7 @@ typedef struct run {
   hem__inputs inputs;
   float *points; /* of all photos; without a tower the inputs */
   hem__model model;
-  hem__model_work *work;
+  hem__model_work *work, **works; /* for batches; for scores, one a thread */
   hem__optimiser optimiser;
   hem__mine mine;
   hem__watch watch;
@@ -155,6 +68,7 @@ static void clear(run *r) {
   hem__inputs_clear(&r->inputs);
   hem__model_clear(&r->model);
   hem__model_work_free(r->work);
+  hem__scoring_work_free(r->works, r->plan.threads);
   hem__optimiser_clear(&r->optimiser);
   hem__mine_clear(&r->mine);
   hem__watch_clear(&r->watch);
@@ -174,13 +88,13 @@ static bool mines(const run *r) { return r->plan.loss == HEM__BCE && r->plan.neg
 /* All that decides what comes out. */
 static hem_status identify(run *r, bool ignore_marks, hem_error *err) {
   const hem_train_options *o = r->options;
-  const plan *p = &r->plan;
+  const hem__plan *p = &r->plan;
   hem__digest catalog = hem__catalog_identity(r->catalog);
   char hex[65], *text = NULL;
   hem__digest_hex(&catalog, hex);
   hem_status status = hem__print(
       &text, err, "%s %s %s %d %zu %zu %d %d %d %d %d %d %zu %zu %zu %zu %.17g %.17g %.17g %zu %llu %zu %zu %zu %d",
-      hem_version(), hex, hem__catalog_space(r->catalog, r->space)->hash, p->form, p->hidden, o->tower, o->raw,
+      hem_version(), hex, hem__catalog_space(r->catalog, r->space)->hash, p->form, p->hidden, p->tower, o->raw,
       o->free_sign, o->random_start, p->loss, p->negatives, p->optimiser, p->epochs, p->batch, p->patience, p->each,
       p->rate, o->weight_decay, o->dropout, p->seeds, (unsigned long long)o->seed, o->folds, o->fold, p->threads,
       ignore_marks);
@@ -234,35 +148,38 @@ static hem_status resume(run *r, hem_error *err) {
 
 /* ---- setting up ---- */
 
-/* Which start finds more of validation: the plain L1 distance, or that with all dimensions alike? */
+/* Which start finds more of validation: the plain distance, or that with all dimensions alike? */
 static hem_status choose_power(run *r, hem_error *err) {
   static const double powers[] = {1, 0};
-  hem__metric shape = {.form = HEM__WEIGHTED_L1, .dim = r->inputs.dim};
+  hem__form form = r->plan.form == HEM__WEIGHTED_L2 ? HEM__WEIGHTED_L2 : HEM__WEIGHTED_L1;
+  hem__metric shape = {.form = form, .dim = r->inputs.dim};
   hem__model line = {0};
-  hem__model_work *work = NULL;
+  hem__model_work **works = NULL;
   hem__start start = {.pairs = &r->pairs, .inputs = r->inputs.at, .points = r->inputs.at, .each = r->plan.each};
   hem__watched best = {0}, here;
   double power = 1, bent = 1;
   hem_status status = hem__model_new(&shape, &line, err);
-  if (!status) status = hem__model_work_new(&line, BATCH, r->pairs.photo_count, &work, err);
+  if (!status) status = hem__scoring_work_new(&line, r->pairs.photo_count, r->plan.threads, &works, err);
   for (size_t i = 0; i < sizeof powers / sizeof *powers && !status; i++) {
     hem__random random = hem__random_from(r->options->seed);
     if (powers[i] != bent) hem__inputs_bend(&r->inputs, bent = powers[i]);
     r->watch.known = false;
-    status = hem__start_model(&start, &line, work, &random, err);
-    if (!status) status = hem__watch_look(&r->watch, &r->pairs, &line, work, r->inputs.at, r->plan.threads, &here, err);
+    hem__scoring scoring = {&line, r->inputs.at, works, r->plan.threads};
+    status = hem__start_model(&start, &line, works[0], &random, err);
+    if (!status) status = hem__watch_look(&r->watch, &r->pairs, &scoring, &here, err);
     if (!status && (i == 0 || hem__watched_better(here, best))) best = here, power = powers[i];
   }
   if (!status && power != bent) hem__inputs_bend(&r->inputs, power);
   r->watch.known = false;
-  hem__model_work_free(work);
+  hem__scoring_work_free(works, r->plan.threads);
   hem__model_clear(&line);
   return status;
 }
 
 static hem_status alloc_run(run *r, hem_error *err) {
-  const plan *p = &r->plan;
+  const hem__plan *p = &r->plan;
   hem_status status = hem__model_work_new(&r->model, p->batch, r->pairs.photo_count, &r->work, err);
+  if (!status) status = hem__scoring_work_new(&r->model, r->pairs.photo_count, p->threads, &r->works, err);
   r->optimiser = (hem__optimiser){.kind = p->optimiser, .rate = p->rate, .decay = r->options->weight_decay};
   r->history_room = p->seeds * (p->epochs + 1); /* both are bounded */
   if (!status) status = hem__optimiser_init(&r->optimiser, r->model.count, err);
@@ -280,40 +197,38 @@ static hem_status set_up(run *r, bool ignore_marks, hem_error *err) {
   const hem_train_options *o = r->options;
   hem__split_rule rule = {.folds = o->folds, .fold = o->fold, .ignore_marks = ignore_marks};
   hem__random random = hem__random_from(o->seed);
-  hem_status status = hem__catalog_find_space(r->catalog, o->space, &r->space, err);
-  if (!status) status = hem__pairs_new(hem__catalog_photos(r->catalog), &rule, &r->pairs, err);
+  hem_status status = hem__pairs_new(hem__catalog_photos(r->catalog), &rule, &r->pairs, err);
   if (!status) status = identify(r, ignore_marks, err);
   if (!status)
-    status = hem__inputs_new(r->catalog, r->space, &r->pairs, !o->raw, o->tower > 0, &random, &r->inputs, err);
+    status = hem__inputs_new(r->catalog, r->space, &r->pairs, !o->raw, r->plan.tower > 0, &random, &r->inputs, err);
   if (!status) status = hem__watch_init(&r->watch, &r->pairs, err);
   hem__metric shape = {
-      .form = r->plan.form, .dim = status ? 1 : r->inputs.dim, .tower = o->tower, .hidden = r->plan.hidden};
+      .form = r->plan.form, .dim = status ? 1 : r->inputs.dim, .tower = r->plan.tower, .hidden = r->plan.hidden};
   if (!status) status = hem__model_new(&shape, &r->model, err);
   size_t values;
   r->points = r->inputs.at;
-  if (!status && o->tower) {
-    if (!hem__mul(r->pairs.photo_count, o->tower, &values)) return hem__fail(err, HEM_ENOMEM, "the tower is too large");
+  if (!status && r->plan.tower) {
+    if (!hem__mul(r->pairs.photo_count, r->plan.tower, &values))
+      return hem__fail(err, HEM_ENOMEM, "the tower is too large");
     status = hem__alloc(values, sizeof *r->points, "points", &r->points, err);
   }
   if (!status) status = alloc_run(r, err);
-  if (!status && !o->tower && !o->random_start) status = choose_power(r, err);
+  if (!status && !r->plan.tower && !o->random_start) status = choose_power(r, err);
   return status ? status : resume(r, err);
 }
 
 /* ---- an epoch ---- */
 
+static hem__scoring scoring_of(const run *r) { return (hem__scoring){&r->model, r->points, r->works, r->plan.threads}; }
+
 static hem_status compose(run *r, hem_error *err) {
-  const plan *p = &r->plan;
+  const hem__plan *p = &r->plan;
   hem_status status = HEM_OK;
   if (p->loss == HEM__TRIPLET)
     return hem__lesson_blocks(&r->pairs, p->block, p->negatives == HEM__RANDOM, &r->at.random, &r->lesson, err);
   if (mines(r)) {
-    hem__mine_job job = {.pairs = &r->pairs,
-                         .model = &r->model,
-                         .work = r->work,
-                         .points = r->points,
-                         .budget = hem__max(MINED, r->pairs.pair_count * (p->each + 1)),
-                         .threads = p->threads};
+    hem__scoring scoring = scoring_of(r);
+    hem__mine_job job = {&r->pairs, &scoring, hem__max(MINED, r->pairs.pair_count * (p->each + 1))};
     status = hem__mine_hard(&r->mine, &job, &r->at.random, err);
   }
   const hem__mine *mine = mines(r) ? &r->mine : NULL;
@@ -374,7 +289,8 @@ static hem_status look(run *r, double loss, double started, hem_error *err) {
   hem__watched here;
   state *s = &r->at;
   if (r->model.tower) hem__model_project(&r->model, r->inputs.at, r->pairs.photo_count, r->points);
-  hem_status status = hem__watch_look(&r->watch, &r->pairs, &r->model, r->work, r->points, r->plan.threads, &here, err);
+  hem__scoring scoring = scoring_of(r);
+  hem_status status = hem__watch_look(&r->watch, &r->pairs, &scoring, &here, err);
   if (status) return status;
   hem_epoch *epoch = &r->history[s->epoch_count];
   *epoch = (hem_epoch){s->seed, s->epoch, loss, here.accuracy, now() - started};
@@ -447,7 +363,8 @@ static hem_status describe(const run *r, hem__metric *m, hem_error *err) {
   const hem_train_options *o = r->options;
   const hem__space *space = hem__catalog_space(r->catalog, r->space);
   const hem_epoch *best = &r->history[r->at.best];
-  char shape[96] = "weighted L1";
+  char shape[96];
+  snprintf(shape, sizeof shape, "weighted %s", m->form == HEM__WEIGHTED_L2 ? "L2" : "L1");
   if (m->form == HEM__HEAD)
     snprintf(shape, sizeof shape, "head of %zu units%s", m->hidden, o->free_sign ? ", free signs" : "");
   hem_status status = hem__strdup(space->name, &m->space, err);
@@ -509,7 +426,8 @@ hem_status hem__train(hem__catalog *catalog, const hem_train_options *options, b
                       hem_error *err) {
   run r = {.options = options, .catalog = catalog};
   hem__metric *metric = NULL;
-  hem_status status = make_plan(options, &r.plan, err);
+  hem_status status = hem__catalog_find_space(catalog, options->space, &r.space, err);
+  if (!status) status = hem__plan_make(options, hem__catalog_space(catalog, r.space)->dim, &r.plan, err);
   if (status) return status;
   int held = hem__omp_use(r.plan.threads);
   status = set_up(&r, ignore_marks, err);

@@ -2,8 +2,13 @@
  *
  *   split.c      which items train, which validate, which stay unseen
  *   pairs.c      positives; negatives: random, same category, mined hard
+ *   inputs.c     embeddings in memory, in a scale that suits training
+ *   start.c      the first weights: a plain distance
+ *   mine.c       hard negatives, anew every epoch
  *   model.c      forward and backward of the three forms (BLAS)
  *   optimiser.c  RMSprop, Adam
+ *   watch.c      top-20 on validation after every epoch
+ *   checkpoint.c the state of a run that may be killed
  *   surrogate.c  the plain distance nearest to the metric
  *   calibrate.c  probabilities and thresholds, on validation
  *   judge.c      top-20 on validation against L2, L1 and cosine */

@@ -2,8 +2,6 @@
 
 #include <stdlib.h>
 
-#include "metric/mine.h"
-
 enum { NEAR = 256, QUERIES = 2000, TOP = 20 };
 
 hem_status hem__watch_init(hem__watch *watch, const hem__pairs *p, hem_error *err) {
@@ -11,6 +9,7 @@ hem_status hem__watch_init(hem__watch *watch, const hem__pairs *p, hem_error *er
   hem__watch w = {.query_count = hem__min(all.count, QUERIES)};
   hem_status status = hem__alloc(w.query_count, sizeof *w.queries, "validation", &w.queries, err);
   if (!status) status = hem__alloc(w.query_count * NEAR, sizeof *w.near, "validation", &w.near, err);
+  if (!status) status = hem__alloc(w.query_count, sizeof *w.ranks, "validation", &w.ranks, err);
   if (!status) status = hem__alloc(w.query_count, sizeof *w.counts, "validation", &w.counts, err);
   if (status) {
     hem__watch_clear(&w);
@@ -25,6 +24,7 @@ void hem__watch_clear(hem__watch *w) {
   free(w->queries);
   free(w->near);
   free(w->counts);
+  free(w->ranks);
   *w = (hem__watch){0};
 }
 
@@ -33,24 +33,23 @@ bool hem__watched_better(hem__watched a, hem__watched b) {
 }
 
 /* A category at a time. */
-static hem_status find_near(hem__watch *w, const hem__pairs *p, const hem__model *model, const float *points,
-                            size_t threads, hem_error *err) {
+static hem_status find_near(hem__watch *w, const hem__pairs *p, const hem__scoring *scoring, hem_error *err) {
   hem_status status = HEM_OK;
   for (size_t i = 0, count; i < w->query_count && !status; i += count) {
     uint32_t group = p->group[w->queries[i]];
     for (count = 1; i + count < w->query_count && p->group[w->queries[i + count]] == group;) count++;
-    hem__near_job job = {.points = points,
-                         .width = model->width,
+    hem__near_job job = {.points = scoring->points,
+                         .width = scoring->model->width,
                          .queries = w->queries + i,
                          .query_count = count,
                          .gallery = p->groups[group].shops[HEM__CHECK],
                          .most = NEAR,
                          .found = w->near + i * NEAR,
                          .counts = w->counts + i,
-                         .threads = threads};
+                         .threads = scoring->threads};
     status = hem__near(&job, err);
   }
-  w->known = !status && !model->tower;
+  w->known = !status && !scoring->model->tower;
   return status;
 }
 
@@ -65,22 +64,36 @@ static size_t rank_of(const hem__pairs *p, uint32_t query, const uint32_t *photo
   return rank;
 }
 
-hem_status hem__watch_look(hem__watch *w, const hem__pairs *p, const hem__model *model, hem__model_work *work,
-                           const float *points, size_t threads, hem__watched *out, hem_error *err) {
-  uint32_t own[NEAR];
-  float scores[NEAR];
+typedef struct looking {
+  hem__watch *watch;
+  const hem__pairs *pairs;
+} looking;
+
+static void take(void *context, size_t query, const float *scores) {
+  const looking *l = context;
+  hem__watch *w = l->watch;
+  w->ranks[query] = rank_of(l->pairs, w->queries[query], w->near + query * NEAR, scores, w->counts[query]);
+}
+
+hem_status hem__watch_look(hem__watch *w, const hem__pairs *p, const hem__scoring *scoring, hem__watched *out,
+                           hem_error *err) {
+  looking l = {w, p};
+  hem__lists lists = {.queries = w->queries,
+                      .photos = w->near,
+                      .counts = w->counts,
+                      .count = w->query_count,
+                      .most = NEAR,
+                      .take = take,
+                      .context = &l};
   size_t right = 0;
   double reciprocal = 0;
-  hem_status status = w->known ? HEM_OK : find_near(w, p, model, points, threads, err);
-  for (size_t i = 0; i < w->query_count && !status; i++) {
-    const uint32_t *photos = w->near + i * NEAR;
-    for (size_t j = 0; j < w->counts[i]; j++) own[j] = w->queries[i];
-    hem__model_score(model, work, points, own, photos, w->counts[i], scores);
-    size_t rank = rank_of(p, w->queries[i], photos, scores, w->counts[i]);
-    right += rank && rank <= TOP;
-    if (rank) reciprocal += 1 / (double)rank;
-  }
+  hem_status status = w->known ? HEM_OK : find_near(w, p, scoring, err);
+  if (!status) status = hem__score_lists(scoring, &lists, err);
   if (status) return status;
+  for (size_t i = 0; i < w->query_count; i++) {
+    right += w->ranks[i] && w->ranks[i] <= TOP;
+    if (w->ranks[i]) reciprocal += 1 / (double)w->ranks[i];
+  }
   *out = (hem__watched){(double)right / (double)w->query_count, reciprocal / (double)w->query_count};
   return HEM_OK;
 }

@@ -5,11 +5,11 @@
 #ifndef HEM_METRIC_WATCH_H
 #define HEM_METRIC_WATCH_H
 
-#include "metric/model.h"
-#include "metric/pairs.h"
+#include "metric/mine.h"
 
 typedef struct hem__watch {
   uint32_t *queries, *near, *counts; /* photos; [query_count][256] and how many of them */
+  size_t *ranks;                     /* [query_count]: of the first right photo, from 1; 0: it is not among them */
   size_t query_count;
   bool known; /* near is filled; with a tower it is never */
 } hem__watch;
@@ -21,9 +21,9 @@ typedef struct hem__watched {
 
 hem_status hem__watch_init(hem__watch *watch, const hem__pairs *pairs, hem_error *err);
 void hem__watch_clear(hem__watch *watch);
-/* `points` of all photos, as the model projects them now. Errors: ENOMEM. */
-hem_status hem__watch_look(hem__watch *watch, const hem__pairs *pairs, const hem__model *model, hem__model_work *work,
-                           const float *points, size_t threads, hem__watched *out, hem_error *err);
+/* Errors: ENOMEM. */
+hem_status hem__watch_look(hem__watch *watch, const hem__pairs *pairs, const hem__scoring *scoring, hem__watched *out,
+                           hem_error *err);
 /* Is `a` better than `b`? */
 bool hem__watched_better(hem__watched a, hem__watched b);
 

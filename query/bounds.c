@@ -35,6 +35,8 @@ void hem__bounds_clear(hem__bounds *b) {
   free(b->weights);
   free(b->slope);
   free(b->values);
+  free(b->pool);
+  free(b->pool_end);
   free(b->heap);
   free(b->best);
   free(b->rest);
@@ -86,10 +88,9 @@ void hem__bounds_lay(const hem__learned *l, const hem__learned_query *query, con
   hem__scorer_reweigh(b->line, l->precision == HEM__U8 ? &l->quantiser : NULL, b->weights, top);
 }
 
-hem_status hem__bounds_category(const hem__category *c, const hem__learned_query *query, hem__score_scratch *scratch,
-                                hem__bounds *b, hem_error *err) {
-  size_t rows = c->vectors.rows;
-  hem_status status = hem__grow(&b->values, &b->value_capacity, rows, sizeof *b->values, "bounds", err);
-  hem__score_request request = {.query = query->coded, .points = c->points, .count = rows};
+hem_status hem__bounds_values(const hem__category *c, const hem__learned_query *query, const uint32_t *rows,
+                              size_t count, hem__score_scratch *scratch, hem__bounds *b, hem_error *err) {
+  hem_status status = hem__grow(&b->values, &b->value_capacity, count, sizeof *b->values, "bounds", err);
+  hem__score_request request = {.query = query->coded, .points = c->points, .rows = rows, .count = count};
   return status ? status : hem__score(b->line, &request, scratch, b->values, err);
 }

@@ -1,4 +1,4 @@
-/* Upper bounds on the scores of all photos (exact.h): the line, the pass over the points, the slack for rounding. */
+/* Upper bounds on the scores of all photos (prune.h): the line, the pass over the points, the slack for rounding. */
 #ifndef HEM_QUERY_BOUNDS_H
 #define HEM_QUERY_BOUNDS_H
 
@@ -15,22 +15,24 @@ typedef struct hem__bounds {
   hem__scorer *line;            /* a weighted L1, of other weights for every query */
   float *near, *most, *weights; /* [width] */
   double *slope;                /* [width] */
-  float *values;                /* of all photos of one category */
+  float *values;                /* of the photos of one category that are bounded */
+  uint32_t *pool;               /* candidates that were not scored yet, category by category ... */
+  size_t *pool_end;             /* [categories]: ... up to here */
   hem__bounded *heap;           /* the highest bound on top */
   float *best, *rest;           /* of items: the best score; scores that are being sorted */
   hem__bounded *batch;
-  size_t value_capacity, heap_capacity, rest_capacity, batch_capacity, heap_count;
+  size_t value_capacity, heap_capacity, rest_capacity, batch_capacity, heap_count, pool_capacity, pool_end_capacity;
 } hem__bounds;
 
 hem_status hem__bounds_prepare(const hem__learned *learned, size_t items, hem__bounds *bounds, hem_error *err);
 void hem__bounds_clear(hem__bounds *bounds);
 
-/* Lays the line for a query: it touches the score at |query - point|. What hem__bounds_category writes is above every
+/* Lays the line for a query: it touches the score at |query - point|. What hem__bounds_values writes is above every
  * score. `point`: in the generation's precision. */
 void hem__bounds_lay(const hem__learned *learned, const hem__learned_query *query, const void *point,
                      hem__bounds *bounds);
-/* bounds->values[row], for every photo of the category. Errors: ENOMEM. */
-hem_status hem__bounds_category(const hem__category *category, const hem__learned_query *query,
-                                hem__score_scratch *scratch, hem__bounds *bounds, hem_error *err);
+/* bounds->values[i], of photo rows[i] of the category; `rows` NULL: of all, in order. Errors: ENOMEM. */
+hem_status hem__bounds_values(const hem__category *category, const hem__learned_query *query, const uint32_t *rows,
+                              size_t count, hem__score_scratch *scratch, hem__bounds *bounds, hem_error *err);
 
 #endif

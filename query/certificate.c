@@ -2,10 +2,9 @@
  * how much of the exhaustive answer the default answer then holds (the certificate).
  *
  * Queries are sampled from photos that the metric never learned from. One half chooses the number of candidates of each
- * category, the smallest of a ladder that keeps enough of the exhaustive top 20, or as much as the precision of the
- * points lets even the exact answer keep; the other half measures, through the very path that answers customers. So the
- * figure is not that of the queries it was tuned on. The interval takes each of the 20 places of each query as one
- * trial. */
+ * category, the smallest of a ladder that keeps enough of the exhaustive top 20; the other half measures, through the
+ * very path that answers customers. So the figure is not that of the queries it was tuned on. The interval takes each
+ * of the 20 places of each query as one trial. */
 #include <math.h>
 #include <stdlib.h>
 
@@ -41,7 +40,6 @@ typedef struct run {
   const size_t *asked; /* numbers of samples */
   bool all;            /* all categories together, not the query's own */
   bool exact;
-  uint32_t rerank;
   hem_searcher **searchers; /* one for each worker */
   size_t *right;            /* of each query */
   hem_error *errors;        /* of each worker: the last */
@@ -56,7 +54,6 @@ static hem_status ask(const run *r, hem_searcher *searcher, size_t sample, size_
                           .categories = r->all ? NULL : &category,
                           .category_count = !r->all,
                           .exact = r->exact,
-                          .rerank = r->rerank,
                           .leave_out = s->leave_out,
                           .leave_out_row = s->row};
   hem_answer answer;
@@ -117,68 +114,36 @@ static size_t pick(const trial *t, size_t category, size_t half, size_t *out) {
 
 /* ---- how many candidates ---- */
 
-/* How much of the truth the engine keeps with so many candidates. */
-static hem_status try_rerank(const trial *t, const size_t *asked, size_t count, size_t rerank, double *kept,
-                             hem_error *err) {
-  tally got;
-  run asking = {.t = t, .asked = asked, .rerank = (uint32_t)rerank};
-  hem_status status = ask_all(&asking, count, &got, err);
-  *kept = overlap(&got);
-  return status;
-}
-
-/* The smallest of the ladder that keeps enough; where none does, the smallest that is as good as the best. *enough
- * becomes what it keeps, where that is less. */
-static hem_status climb(const trial *t, const size_t *asked, size_t count, size_t photos, double *enough, uint32_t *out,
-                        hem_error *err) {
-  enum { STEPS = 16 };
-  size_t most = hem__min(photos, RERANK_MOST), steps = 0, chosen = 0;
-  double kept[STEPS] = {0}, best = 0;
-  uint32_t tried[STEPS];
-  for (size_t r = RERANK_LEAST;; r *= 2) {
-    tried[steps] = (uint32_t)hem__min(r, most);
-    hem_status status = try_rerank(t, asked, count, tried[steps], &kept[steps], err);
-    if (status) return status;
-    best = fmax(best, kept[steps++]);
-    if (best >= *enough || r >= most) break;
-  }
-  if (best < *enough) *enough = best - NEARLY;
-  while (kept[chosen] < *enough) chosen++;
-  *out = tried[chosen];
-  return HEM_OK;
-}
-
-/* FAISS looks at as many photos of a graph as it is to return, or more. Where many were needed it was to look at them;
- * to score them is another matter: that may take fewer. */
-static hem_status narrow(trial *t, size_t number, const size_t *asked, size_t count, double enough, uint32_t *rerank,
-                         hem_error *err) {
-  hem__generation_category *c = &t->of->manifest->categories[number];
-  if (c->ef_search == 0 || *rerank <= c->ef_search || t->of->options->ef_search) return HEM_OK;
-  c->ef_search = *rerank;
-  hem_status status = hem__faiss_set(t->engine->categories[number].index, "efSearch", c->ef_search, err);
-  for (size_t r = RERANK_LEAST; r < c->ef_search && !status; r *= 2) {
-    double kept;
-    status = try_rerank(t, asked, count, r, &kept, err);
-    if (status || kept < enough) continue;
-    *rerank = (uint32_t)r;
-    break;
-  }
-  return status;
-}
-
-/* Aims at what is promised, or at what the precision of the points lets the exact answer keep. */
-static hem_status fit(trial *t, size_t number, const size_t *asked, size_t count, uint32_t *rerank, hem_error *err) {
-  tally got;
-  run exact = {.t = t, .asked = asked, .exact = true};
-  hem_status status = ask_all(&exact, count, &got, err);
-  double enough = fmin(KEEP, overlap(&got) - NEARLY);
-  if (!status) status = climb(t, asked, count, t->of->manifest->categories[number].photos, &enough, rerank, err);
-  return status ? status : narrow(t, number, asked, count, enough, rerank, err);
-}
-
 static void set_rerank(trial *t, size_t number, uint32_t rerank) {
   t->of->manifest->categories[number].rerank = rerank;
   t->engine->categories[number].shared.rerank = rerank;
+}
+
+/* The smallest of the ladder that keeps enough: what is promised, or what the precision of the points lets the exact
+ * answer keep; where none does, the smallest that is as good as the best. */
+static hem_status climb(trial *t, size_t number, const size_t *asked, size_t count, uint32_t *out, hem_error *err) {
+  enum { STEPS = 16 };
+  size_t most = hem__min(t->engine->categories[number].shared.vectors.rows, RERANK_MOST), steps = 0, chosen = 0;
+  double kept[STEPS] = {0}, best = 0;
+  uint32_t tried[STEPS];
+  tally got;
+  run asking = {.t = t, .asked = asked, .exact = true};
+  hem_status status = ask_all(&asking, count, &got, err);
+  double enough = fmin(KEEP, overlap(&got) - NEARLY);
+  asking.exact = false;
+  for (size_t r = RERANK_LEAST; !status; r *= 2) {
+    tried[steps] = (uint32_t)hem__min(r, most);
+    set_rerank(t, number, tried[steps]);
+    status = ask_all(&asking, count, &got, err);
+    kept[steps] = overlap(&got);
+    best = fmax(best, kept[steps++]);
+    if (best >= enough || r >= most) break;
+  }
+  if (status) return status;
+  if (best < enough) enough = best - NEARLY;
+  while (kept[chosen] < enough) chosen++;
+  *out = tried[chosen];
+  return HEM_OK;
 }
 
 /* A category that nobody asked for gets what the hardest of the others needs. */
@@ -190,7 +155,7 @@ static hem_status choose_rerank(trial *t, size_t *asked, hem_error *err) {
   for (size_t c = 0; c < m->category_count && !status; c++) {
     uint32_t rerank = 0;
     size_t count = pick(t, c, 0, asked);
-    if (count) status = fit(t, c, asked, count, &rerank, err);
+    if (count) status = climb(t, c, asked, count, &rerank, err);
     set_rerank(t, c, rerank);
     largest = rerank > largest ? rerank : largest;
   }

@@ -1,5 +1,5 @@
 /* MAIN PATH of a query: vector -> candidates of each category -> merged -> grouped by item -> top-k; with a Siamese
- * metric: vector -> point -> candidates -> scores (rerank.c, or exact.c) -> grouped by item -> top-k.
+ * metric: vector -> point -> candidates -> scores (prune.c, or rerank.c) -> grouped by item -> top-k.
  *
  * An engine is a generation, opened and verified: mapped vectors, FAISS indices, the gallery. It never changes,
  * so any number of threads may use it without a lock. What changes while a query runs lives in a searcher, one
@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "base/threads.h"
-#include "query/exact.h"
+#include "query/prune.h"
 #include "query/rerank.h"
 
 enum { K_DEFAULT = 20, K_MAX = 100000 };
@@ -206,7 +206,11 @@ static hem_status find(hem__search *q, size_t *found, hem_error *err) {
   hem_status status = hem__grow(&q->s->hits, &q->s->hits_capacity, q->k, sizeof *q->s->hits, "hits", err);
   if (status) return status;
   if (!q->learned) return answer_rounds(q, found, err);
-  return q->o.exact ? hem__exact_answer(q, found, err) : hem__rerank_answer(q, found, err);
+  hem__rerank_filter(q);
+  /* Candidates of a weighted distance are its answer already; a number that is asked for is scored as it is. */
+  const hem__metric *m = q->s->engine->learned.metric;
+  bool pruned = q->o.exact || (!q->o.rerank && m->form == HEM__HEAD && hem__metric_concave(m));
+  return pruned ? hem__prune_answer(q, found, err) : hem__rerank_answer(q, found, err);
 }
 
 hem_status hem_search(hem_searcher *s, const float *vector, size_t dim, const hem_search_options *options,

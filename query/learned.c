@@ -47,8 +47,10 @@ static hem_status read_back(hem__learned *l, hem_error *err) {
 static double size_of(const hem__metric *m, const hem__quantiser *q) {
   const double wide = 256; /* steps; one more for the rounding of halves */
   double size = 0;
-  for (size_t d = 0; m->form == HEM__WEIGHTED_L1 && d < m->width; d++)
-    size += fabs((double)m->w2[d]) * wide * (double)q->step[d];
+  for (size_t d = 0; m->form != HEM__HEAD && d < m->width; d++) {
+    double most = wide * (double)q->step[d];
+    size += fabs((double)m->w2[d]) * (m->form == HEM__WEIGHTED_L2 ? most * most : most);
+  }
   for (size_t h = 0; h < m->hidden; h++) {
     double unit = fabs((double)m->b1[h]);
     for (size_t d = 0; d < m->width; d++) unit += fabs((double)m->w1[h * m->width + d]) * wide * (double)q->step[d];

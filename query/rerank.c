@@ -6,13 +6,15 @@ static bool is_probable(const void *context, const hem__ranked *photo) {
   return hem__probability(&c->platt, (double)photo->score) >= q->o.min_probability;
 }
 
-hem_status hem__rerank_gather(hem__search *q, hem_error *err) {
+void hem__rerank_filter(hem__search *q) {
+  if (!(q->o.min_probability > 0)) return;
+  q->choice.passes = is_probable;
+  q->choice.context = q;
+}
+
+static hem_status gather(hem__search *q, hem_error *err) {
   hem_searcher *s = q->s;
   hem_status status = HEM_OK;
-  if (q->o.min_probability > 0) {
-    q->choice.passes = is_probable;
-    q->choice.context = q;
-  }
   q->fallbacks = 0;
   q->all = true;
   for (size_t i = 0; i < s->chosen_count && !status; i++) {
@@ -50,7 +52,7 @@ size_t hem__rerank_finish(hem__search *q) {
 hem_status hem__rerank_answer(hem__search *q, size_t *found, hem_error *err) {
   for (;; q->doubled++) {
     hem_status status = hem__search_reserve(q, err);
-    if (!status) status = hem__rerank_gather(q, err);
+    if (!status) status = gather(q, err);
     if (status) return status;
     *found = hem__rerank_finish(q);
     if (q->met >= q->k || q->all) return HEM_OK;

@@ -9,9 +9,9 @@
  * are asked for. Errors: those of hem__candidates, ENOMEM. */
 hem_status hem__rerank_answer(hem__search *search, size_t *found, hem_error *err);
 
-/* One round of it: the ranking then holds the scored candidates, nearest first. */
-hem_status hem__rerank_gather(hem__search *search, hem_error *err);
-/* Of a ranking sorted by nearness: places, the best, and the hits. Returns how many there are. */
+/* What min_probability leaves out of the answer. */
+void hem__rerank_filter(hem__search *search);
+/* Of a ranking of scored photos, sorted by nearness: places, the best, and the hits. Returns how many there are. */
 size_t hem__rerank_finish(hem__search *search);
 
 #endif

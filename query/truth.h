@@ -44,7 +44,8 @@ typedef struct hem__truth_options {
 
 /* At most `limit` photos to ask with, evenly spread: customers' photos of items that the metric never learned from
  * (where the catalogue marks splits, of validation and test items; else of items it never saw); without any, shop
- * photos. Their categories are the engine's, and their embeddings can be asked with. *samples is freed with free(). Errors: ENOMEM. */
+ * photos. Their categories are the engine's, and their embeddings can be asked with. *samples is freed with free().
+ * Errors: ENOMEM. */
 hem_status hem__samples_choose(const hem_engine *engine, const hem__catalog *catalog, hem__matrix embeddings,
                                size_t limit, hem__sample **samples, size_t *count, hem_error *err);
 

@@ -1,4 +1,4 @@
-/* Damaged and foreign files: a catalogue and every file of a generation, 10,000 times. Each is refused, by a
+/* Damaged and foreign files: a catalogue, a metric and every file of a generation, 12,000 times. Each is refused, by a
  * message of ours that names the file, and before HDF5 or FAISS has seen it: both are known to crash on hostile
  * files. That they have not seen it is known by counting: the linker sends their first calls through here. */
 #include <faiss/c_api/Index_c.h>
@@ -9,6 +9,7 @@
 #include "base/file.h"
 #include "crash/scene.h"
 #include "fuzz/mutate.h"
+#include "metric/metric_file.h"
 
 enum { DIM = 16, LARGE = 1000, SMALL = 40, ROWS = LARGE + SMALL, CATALOG_TIMES = 4000, STORE_TIMES = 2000, FILES = 6 };
 
@@ -181,6 +182,49 @@ START_TEST(test_foreign_catalog) {
 }
 END_TEST
 
+static void make_metric(const char *path) {
+  hem__metric *m = NULL;
+  ck_ok(hem__metric_new(&(hem__metric){.form = HEM__HEAD, .dim = DIM, .hidden = SMALL}, &m, err));
+  ck_ok(hem__metric_save(m, path, err));
+  hem__metric_free(m);
+}
+
+static hem_status check_metric(const char *path, hem_error *err) {
+  hem__metric *m = NULL;
+  hem_status status = hem__metric_load(path, &m, err);
+  hem__metric_free(m);
+  return status;
+}
+
+/* Of a metric HDF5 parses all, so none of it may be damaged. */
+START_TEST(test_damaged_and_foreign_metric) {
+  char *folder = hem__work_folder(), *path = hem__test_path(folder, "metric.h5");
+  uint64_t random = 17;
+  make_metric(path);
+  hem__bytes whole = hem__read_file(path);
+  hdf5_opens = 0;
+  ck_ok(check_metric(path, err));
+  ck_assert_uint_eq(hdf5_opens, 1); /* the counter counts */
+  hdf5_opens = 0;
+  for (size_t i = 0; i < STORE_TIMES + FOREIGN; i++) {
+    hem_error err = {0};
+    if (i < STORE_TIMES) {
+      hem__bytes damaged = damage(&random, whole);
+      hem__write_file(path, damaged.at, damaged.size);
+    } else {
+      ck_assert_int_eq(hem__remove_tree(path, &err), HEM_OK);
+      make_foreign(path, (int)(i - STORE_TIMES));
+    }
+    check_refusal(check_metric(path, &err), &err, "metric.h5", i);
+    ck_assert_msg(hdf5_opens == 0, "damage %zu reached HDF5", i);
+  }
+  ck_ok(hem__remove_tree(folder, err));
+  free(whole.at);
+  free(path);
+  free(folder);
+}
+END_TEST
+
 typedef struct store {
   char *folder, *path;
   size_t count;
@@ -286,5 +330,5 @@ START_TEST(test_foreign_files_in_store) {
 }
 END_TEST
 
-HEM_TESTS("fuzz.mutations", test_damaged_catalog, test_foreign_catalog, test_damaged_flat, test_damaged_hnsw,
-          test_damaged_ivf, test_foreign_files_in_store)
+HEM_TESTS("fuzz.mutations", test_damaged_catalog, test_foreign_catalog, test_damaged_and_foreign_metric,
+          test_damaged_flat, test_damaged_hnsw, test_damaged_ivf, test_foreign_files_in_store)

@@ -75,7 +75,9 @@ static hem_status make(scene *s, shape at, uint64_t *state, hem_error *err) {
   s->metric.b2 = uniform(state, -1, 1);
   for (size_t h = 0; h < at.hidden; h++) {
     float size = h == 5 ? 0 : uniform(state, 0.1F, 2);
-    for (size_t d = 0; d < at.width; d++) s->metric.w1[h * at.width + d] = uniform(state, -size, size);
+    for (size_t d = 0; d < at.width; d++)
+      s->metric.w1[h * at.width + d] =
+          uniform(state, -size, size) * (d % 40 == 11 ? 60 : 1); /* bytes: several columns */
     s->metric.b1[h] = uniform(state, -1, 1);
   }
   for (size_t i = 0; i < (at.hidden ? at.hidden : at.width); i++) s->metric.w2[i] = uniform(state, -1, 0.5F);

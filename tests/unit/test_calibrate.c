@@ -93,6 +93,8 @@ START_TEST(the_threshold_is_the_conformal_quantile) {
   ck_assert(t > 0.95 && t < 0.9500001);
   t = hem__conformal_threshold(wrong, 19, 0.1); /* the 18th */
   ck_assert(t > 0.9 && t < 0.9000001);
+  t = hem__conformal_threshold(wrong, 19, 0.07); /* ceil(20 * 0.93): the 19th, where 19 * 0.93 would say the 18th */
+  ck_assert(t > 0.95 && t < 0.9500001);
   t = hem__conformal_threshold(few, 3, 0.05); /* too few to promise: above all of them */
   ck_assert(t > 0.75 && t < 0.7500001);
   ck_assert(hem__conformal_threshold(few, 0, 0.05) == 0);

@@ -183,6 +183,7 @@ START_TEST(onnx_runtime_computes_the_same) {
     check((hem__metric){.form = HEM__HEAD, .dim = 1, .hidden = 1, .unit = unit});
     check((hem__metric){.form = HEM__WEIGHTED_L1, .dim = 64, .unit = unit});
     check((hem__metric){.form = HEM__WEIGHTED_L1, .dim = 64, .tower = 20, .unit = unit});
+    check((hem__metric){.form = HEM__WEIGHTED_L2, .dim = 64, .tower = 20, .unit = unit});
   }
 }
 END_TEST

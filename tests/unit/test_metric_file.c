@@ -17,7 +17,8 @@
 static const hem__metric shapes[] = {{.form = HEM__HEAD, .dim = 7, .hidden = 5, .unit = true},
                                      {.form = HEM__HEAD, .dim = 9, .tower = 4, .hidden = 3},
                                      {.form = HEM__WEIGHTED_L1, .dim = 6},
-                                     {.form = HEM__WEIGHTED_L1, .dim = 6, .tower = 5, .unit = true}};
+                                     {.form = HEM__WEIGHTED_L1, .dim = 6, .tower = 5, .unit = true},
+                                     {.form = HEM__WEIGHTED_L2, .dim = 8, .tower = 3}};
 enum { SHAPES = sizeof shapes / sizeof *shapes };
 
 static char *text(const char *from) {

@@ -153,7 +153,7 @@ static void check_bounds(hem__test_kind kind, const char *precision) {
     size_t row_bytes = hem__scorer_row_bytes(e->learned.scorer), touched = q * 131 % c->vectors.rows;
     ck_ok(hem__learned_ask(&e->learned, query_of(q), &s.asked, s.scaled, err));
     hem__bounds_lay(&e->learned, &s.asked, c->points + touched * row_bytes, &bounds);
-    ck_ok(hem__bounds_category(c, &s.asked, &scratch.kernel, &bounds, err));
+    ck_ok(hem__bounds_values(c, &s.asked, NULL, c->vectors.rows, &scratch.kernel, &bounds, err));
     for (size_t i = 0; i < c->vectors.rows; i++) {
       hem__near near = {.row = (uint32_t)i};
       ck_ok(hem__learned_score(&e->learned, c, &s.asked, &near, 1, &scratch, err));

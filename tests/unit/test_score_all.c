@@ -63,6 +63,7 @@ START_TEST(scores_are_those_of_the_definition) {
     for (size_t h = 0; h < sizeof hiddens / sizeof *hiddens; h++)
       check((hem__metric){.form = HEM__HEAD, .dim = dims[d], .hidden = hiddens[h]}, 3, 70, 1 + h % 3);
     check((hem__metric){.form = HEM__WEIGHTED_L1, .dim = dims[d]}, 3, 70, 2);
+    check((hem__metric){.form = HEM__WEIGHTED_L2, .dim = dims[d]}, 3, 70, 2);
   }
   check((hem__metric){.form = HEM__HEAD, .dim = 40, .tower = 9, .hidden = 4}, 2, 20, 1);
   check((hem__metric){.form = HEM__HEAD, .dim = 8, .hidden = 4}, 2, 2500, 2); /* several blocks */

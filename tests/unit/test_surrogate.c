@@ -44,6 +44,8 @@ START_TEST(known_weights_are_recovered) {
   make_rows(&r, truth, 0, &random);
   ck_ok(hem__nnls(&r.view, 0, weights, err));
   for (size_t d = 0; d < WIDTH; d++) ck_assert_double_eq_tol((double)weights[d], (double)truth[d], 1e-2);
+  random = 1;
+  make_rows(&r, truth, 0, &random);
   r.view.threads = 3;
   ck_ok(hem__nnls(&r.view, 0, again, err));
   ck_assert_mem_eq(weights, again, sizeof weights);
@@ -67,13 +69,17 @@ static double objective(const rows *r, const double *w, double ridge, double pla
 
 /* Where the truth has negative weights: no neighbour that is allowed is lower. */
 START_TEST(the_weights_are_a_minimum) {
-  static rows r;
+  static rows r, fitted; /* the fit overwrites its rows */
   static const float truth[WIDTH] = {1, -1, 2, 0.5F, -2, 3, 1, 0.25F, 0};
   float weights[WIDTH];
   double w[WIDTH];
   uint64_t random = 2;
   make_rows(&r, truth, 0.5F, &random);
-  ck_ok(hem__nnls(&r.view, 0, weights, err));
+  memcpy(&fitted, &r, sizeof r);
+  fitted.view.x = fitted.x;
+  fitted.view.y = fitted.y;
+  fitted.view.counts = fitted.counts;
+  ck_ok(hem__nnls(&fitted.view, 0, weights, err));
   for (size_t d = 0; d < WIDTH; d++) w[d] = (double)weights[d];
   ck_assert(w[1] == 0 && w[4] == 0);
   double at = objective(&r, w, 0, 0);
@@ -119,15 +125,21 @@ static const hem__test_world world = {.dim = 32,
                                       .noise = 1,
                                       .random = 5};
 
-START_TEST(of_weighted_l1_it_is_the_metric) {
+START_TEST(of_a_weighted_distance_it_is_the_metric) {
   hem__test_pairs pairs;
   uint64_t random = 6;
   hem__test_pairs_new(&world, &pairs);
-  hem__metric *m = hem__test_metric((hem__metric){.form = HEM__WEIGHTED_L1, .dim = world.dim}, &random);
-  ck_ok(hem__surrogate_fit(m, pairs.catalog, 0, &pairs.validation, err));
-  ck_assert_int_eq(m->candidate_distance, HEM_L1);
-  for (size_t d = 0; d < m->width; d++) ck_assert(m->candidate_scale[d] == -m->w2[d]);
-  hem__metric_free(m);
+  for (int squared = 0; squared < 2; squared++) {
+    hem__form form = squared ? HEM__WEIGHTED_L2 : HEM__WEIGHTED_L1;
+    hem__metric *m = hem__test_metric((hem__metric){.form = form, .dim = world.dim}, &random);
+    ck_ok(hem__surrogate_fit(m, pairs.catalog, 0, &pairs.validation, err));
+    ck_assert_int_eq(m->candidate_distance, squared ? HEM_L2 : HEM_L1);
+    for (size_t d = 0; d < m->width; d++) {
+      float scale = m->candidate_scale[d];
+      ck_assert(fabsf((squared ? scale * scale : scale) + m->w2[d]) <= 1e-6F * fabsf(m->w2[d]));
+    }
+    hem__metric_free(m);
+  }
   hem__test_pairs_clear(&pairs);
 }
 END_TEST
@@ -191,6 +203,32 @@ START_TEST(of_a_head_it_finds_better_candidates) {
 }
 END_TEST
 
+/* Relus at 0, 0.5, 1 ... add up to about x^2, nine times as much in the even dimensions: weighted L2, scales 3 to 1. */
+START_TEST(of_a_head_like_l2_it_is_weighted_l2) {
+  enum { DIM = 12, KNEES = 10 };
+  hem__test_world flat = world;
+  hem__test_pairs pairs;
+  hem__metric *m = NULL;
+  flat.dim = flat.signal = DIM;
+  flat.jitter = 0.7F;
+  hem__test_pairs_new(&flat, &pairs);
+  ck_ok(hem__metric_new(&(hem__metric){.form = HEM__HEAD, .dim = DIM, .hidden = DIM * KNEES}, &m, err));
+  for (size_t h = 0; h < m->hidden; h++) {
+    m->w1[h * DIM + h / KNEES] = 1;
+    m->b1[h] = -0.5F * (float)(h % KNEES);
+    m->w2[h] = (h / KNEES) % 2 ? -1 : -9;
+  }
+  ck_ok(hem__surrogate_fit(m, pairs.catalog, 0, &pairs.validation, err));
+  ck_assert_int_eq(m->candidate_distance, HEM_L2);
+  double even = 0, odd = 0;
+  for (size_t d = 0; d < DIM; d++) *(d % 2 ? &odd : &even) += (double)m->candidate_scale[d];
+  ck_assert_msg(even / odd > 2.2 && even / odd < 4, "scales %g to 1", even / odd);
+  ck_assert_double_gt(recall(m, &pairs, HEM_L2, m->candidate_scale), 0.98);
+  hem__metric_free(m);
+  hem__test_pairs_clear(&pairs);
+}
+END_TEST
+
 START_TEST(the_same_seed_gives_the_same_surrogate) {
   hem__test_pairs pairs;
   hem__test_pairs_new(&world, &pairs);
@@ -225,6 +263,6 @@ START_TEST(a_metric_that_says_nothing_has_a_surrogate) {
 END_TEST
 
 HEM_TESTS("surrogate", known_weights_are_recovered, the_weights_are_a_minimum,
-          a_strong_ridge_makes_all_weights_the_same, of_weighted_l1_it_is_the_metric,
-          of_a_head_it_finds_better_candidates, the_same_seed_gives_the_same_surrogate,
-          a_metric_that_says_nothing_has_a_surrogate)
+          a_strong_ridge_makes_all_weights_the_same, of_a_weighted_distance_it_is_the_metric,
+          of_a_head_it_finds_better_candidates, of_a_head_like_l2_it_is_weighted_l2,
+          the_same_seed_gives_the_same_surrogate, a_metric_that_says_nothing_has_a_surrogate)
