@@ -13,6 +13,7 @@ _hemline() {
     --preset)
       mapfile -t COMPREPLY < <(compgen -W 'vgg16 vgg19 inception_v3 resnet50 mobilenet_v2 mobilenet_v1_tf mobilenet_v2_tf help' -- "$current") ;;
     --form) mapfile -t COMPREPLY < <(compgen -W 'head l1 l2' -- "$current") ;;
+    --precision) mapfile -t COMPREPLY < <(compgen -W 'u8 f16' -- "$current") ;;
     --loss) mapfile -t COMPREPLY < <(compgen -W 'bce triplet' -- "$current") ;;
     --negatives) mapfile -t COMPREPLY < <(compgen -W 'hard category random first' -- "$current") ;;
     --optimiser) mapfile -t COMPREPLY < <(compgen -W 'adam rmsprop' -- "$current") ;;
