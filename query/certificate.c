@@ -13,7 +13,7 @@
 #include "index/build.h"
 #include "query/truth.h"
 
-enum { QUERIES = 500, QUERIES_LEAST = 100, RERANK_LEAST = 32, RERANK_MOST = 4096 };
+enum { QUERIES = 500, QUERIES_LEAST = 100, RERANK_LEAST = 32, RERANK_MOST = 4096, THIN = 50, RERANK_THIN = 256 };
 
 static const double WORK = 2e13;    /* multiplications that the exhaustive truth may take: minutes on one core */
 static const double KEEP = 0.993;   /* aimed at, so that the other half is likely to keep 0.99 */
@@ -120,7 +120,8 @@ static void set_rerank(trial *t, size_t number, uint32_t rerank) {
 }
 
 /* The smallest of the ladder that keeps enough: what is promised, or what the precision of the points lets the exact
- * answer keep; where none does, the smallest that is as good as the best. */
+ * answer keep; where none does, the smallest that is as good as the best. A graph loses few queries, but those wholly:
+ * where few are asked, they may meet none of these, and the ladder begins higher. */
 static hem_status climb(trial *t, size_t number, const size_t *asked, size_t count, uint32_t *out, hem_error *err) {
   enum { STEPS = 16 };
   size_t most = hem__min(t->engine->categories[number].shared.vectors.rows, RERANK_MOST), steps = 0, chosen = 0;
@@ -131,7 +132,7 @@ static hem_status climb(trial *t, size_t number, const size_t *asked, size_t cou
   hem_status status = ask_all(&asking, count, &got, err);
   double enough = fmin(KEEP, overlap(&got) - NEARLY);
   asking.exact = false;
-  for (size_t r = RERANK_LEAST; !status; r *= 2) {
+  for (size_t r = count < THIN ? RERANK_THIN : RERANK_LEAST; !status; r *= 2) {
     tried[steps] = (uint32_t)hem__min(r, most);
     set_rerank(t, number, tried[steps]);
     status = ask_all(&asking, count, &got, err);
