@@ -399,22 +399,27 @@ static hem_status write_gallery(build *b, hem_error *err) {
   return status;
 }
 
-/* Bytes that lose too much become half floats, unless bytes were asked for. */
+static hem_status use_halves(void *context, hem_error *err) {
+  build *b = context;
+  hem_status status = HEM_OK;
+  b->learning.precision = b->manifest.metric.precision = HEM__F16;
+  for (size_t c = 0; c < b->manifest.category_count && !status; c++) {
+    status = hem__publication_remove(&b->publication, &b->manifest.categories[c].points, err);
+    if (!status) status = write_points(b, c, err);
+  }
+  return status;
+}
+
 static hem_status try_generation(build *b, hem__try *try_out, hem_error *err) {
   hem__trial trial = {.options = &b->options,
                       .catalog = b->catalog,
                       .space = b->space,
                       .metric = b->learning.metric,
                       .folder = b->publication.folder,
-                      .manifest = &b->manifest};
-  hem_status status = try_out(&trial, err);
-  if (status || !trial.too_coarse) return status;
-  b->learning.precision = b->manifest.metric.precision = HEM__F16;
-  for (size_t c = 0; c < b->manifest.category_count && !status; c++) {
-    status = hem__publication_remove(&b->publication, &b->manifest.categories[c].points, err);
-    if (!status) status = write_points(b, c, err);
-  }
-  return status ? status : try_out(&trial, err);
+                      .manifest = &b->manifest,
+                      .use_halves = use_halves,
+                      .context = b};
+  return try_out(&trial, err);
 }
 
 hem_status hem__index(const hem_index_options *options, hem__try *try_out, hem_error *err) {

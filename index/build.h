@@ -12,7 +12,9 @@ typedef struct hem__trial {
   const hem__metric *metric;
   const char *folder;
   hem__manifest *manifest; /* `rerank` and the certificates are what a trial fills in */
-  bool too_coarse; /* to be set: the points lose too much, and are to be written as half floats and tried again */
+  /* Writes the points anew, as half floats; `context` is the build's. */
+  hem_status (*use_halves)(void *context, hem_error *err);
+  void *context;
 } hem__trial;
 
 /* Tries a generation with a metric before it is published: chooses how many candidates are scored, and measures the

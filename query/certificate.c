@@ -13,12 +13,11 @@
 #include "index/build.h"
 #include "query/truth.h"
 
-enum { QUERIES = 500, QUERIES_LEAST = 100, COARSE_QUERIES = 50, RERANK_LEAST = 32, RERANK_MOST = 4096 };
+enum { QUERIES = 500, QUERIES_LEAST = 100, RERANK_LEAST = 32, RERANK_MOST = 4096, THIN = 50, RERANK_THIN = 256 };
 
-static const double WORK = 2e13;  /* multiplications that the exhaustive truth may take: minutes on one core */
-static const double KEEP = 0.993; /* aimed at, so that the other half is likely to keep ... */
-static const double KEEP_LEAST = 0.99;
-static const double NEARLY = 0.001; /* where nothing keeps so much: as good as the best of the ladder */
+static const double WORK = 2e13;    /* multiplications that the exhaustive truth may take: minutes on one core */
+static const double KEEP = 0.993;   /* aimed at, so that the other half is likely to keep 0.99 */
+static const double NEARLY = 0.001; /* where nothing keeps so much: as good as what keeps most */
 
 typedef struct trial {
   hem__trial *of;
@@ -120,27 +119,30 @@ static void set_rerank(trial *t, size_t number, uint32_t rerank) {
   t->engine->categories[number].shared.rerank = rerank;
 }
 
-/* The smallest of the ladder that keeps enough; where none does, the smallest that is as good as the best. */
+/* The smallest of the ladder that keeps enough: what is promised, or what the precision of the points lets the exact
+ * answer keep; where none does, the smallest that is as good as the best. A graph loses few queries, but those wholly:
+ * where few are asked, they may meet none of these, and the ladder begins higher. */
 static hem_status climb(trial *t, size_t number, const size_t *asked, size_t count, uint32_t *out, hem_error *err) {
   enum { STEPS = 16 };
-  const hem__category *c = &t->engine->categories[number].shared;
-  size_t most = hem__min(c->vectors.rows, RERANK_MOST), step = 0;
-  double kept[STEPS], best = 0;
+  size_t most = hem__min(t->engine->categories[number].shared.vectors.rows, RERANK_MOST), steps = 0, chosen = 0;
+  double kept[STEPS] = {0}, best = 0;
   uint32_t tried[STEPS];
-  for (size_t r = RERANK_LEAST;; r *= 2) {
-    tally got;
-    tried[step] = (uint32_t)hem__min(r, most);
-    set_rerank(t, number, tried[step]);
-    run asking = {.t = t, .asked = asked};
-    hem_status status = ask_all(&asking, count, &got, err);
-    if (status) return status;
-    kept[step] = overlap(&got);
-    best = fmax(best, kept[step]);
-    step++;
-    if (best >= KEEP || r >= most) break;
+  tally got;
+  run asking = {.t = t, .asked = asked, .exact = true};
+  hem_status status = ask_all(&asking, count, &got, err);
+  double enough = fmin(KEEP, overlap(&got) - NEARLY);
+  asking.exact = false;
+  for (size_t r = count < THIN ? RERANK_THIN : RERANK_LEAST; !status; r *= 2) {
+    tried[steps] = (uint32_t)hem__min(r, most);
+    set_rerank(t, number, tried[steps]);
+    status = ask_all(&asking, count, &got, err);
+    kept[steps] = overlap(&got);
+    best = fmax(best, kept[steps++]);
+    if (best >= enough || r >= most) break;
   }
-  size_t chosen = 0;
-  while (kept[chosen] < fmin(KEEP, fmax(best - NEARLY, fmin(best, KEEP_LEAST)))) chosen++;
+  if (status) return status;
+  if (best < enough) enough = best - NEARLY;
+  while (kept[chosen] < enough) chosen++;
   *out = tried[chosen];
   return HEM_OK;
 }
@@ -182,17 +184,6 @@ static hem_status measure(trial *t, size_t *asked, hem_error *err) {
   return status;
 }
 
-/* Do bytes lose too much? Asked of the exact answer, so that candidates have no part in it. */
-static hem_status check_precision(trial *t, size_t *asked, hem_error *err) {
-  tally got;
-  run exact = {.t = t, .asked = asked, .exact = true};
-  if (t->of->options->precision || t->of->manifest->metric.precision != HEM__U8) return HEM_OK;
-  size_t count = hem__min(pick(t, SIZE_MAX, 0, asked), COARSE_QUERIES);
-  hem_status status = ask_all(&exact, count, &got, err);
-  if (!status) t->of->too_coarse = overlap(&got) < KEEP_LEAST;
-  return status;
-}
-
 /* ---- the trial ---- */
 
 /* The generation as it will be read: what the manifest says now, in its own folder. */
@@ -209,6 +200,22 @@ static hem_status open_engine(const hem__trial *of, hem_engine **out, hem_error 
   return status;
 }
 
+/* Bytes that lose too much become half floats, unless bytes were asked for. The exact answer says it, in which
+ * candidates have no part. What is aimed at must be within reach: candidates will lose something, too. */
+static hem_status check_precision(trial *t, size_t *asked, hem_error *err) {
+  tally got;
+  run exact = {.t = t, .asked = asked, .exact = true};
+  if (t->of->options->precision) return HEM_OK;
+  hem_status status = ask_all(&exact, pick(t, SIZE_MAX, 0, asked), &got, err);
+  if (status || overlap(&got) >= KEEP) return status;
+  hem_engine_close(t->engine);
+  t->truth.engine = t->engine = NULL;
+  status = t->of->use_halves(t->of->context, err);
+  if (!status) status = open_engine(t->of, &t->engine, err);
+  t->truth.engine = t->engine;
+  return status;
+}
+
 static size_t query_limit(const hem__trial *of, size_t photos) {
   double each = (double)photos * (double)of->metric->width * (double)hem__max(of->metric->hidden, 1);
   return (size_t)fmax(fmin(WORK / each, QUERIES), QUERIES_LEAST);
@@ -219,7 +226,6 @@ static hem_status try_out(hem__trial *of, hem_error *err) {
   hem__truth_options how = {.threads = t.threads, .progress = of->options->progress};
   hem__matrix embeddings = hem__catalog_matrix(of->catalog, of->space);
   size_t *asked = NULL;
-  of->too_coarse = false;
   hem_status status = open_engine(of, &t.engine, err);
   if (!status)
     status = hem__samples_choose(t.engine, of->catalog, embeddings, query_limit(of, t.engine->gallery.photos),
@@ -227,8 +233,8 @@ static hem_status try_out(hem__trial *of, hem_error *err) {
   if (!status) status = hem__alloc(t.sample_count, sizeof *asked, "queries", &asked, err);
   if (!status) status = hem__truth_find(t.engine, embeddings, t.samples, t.sample_count, &how, &t.truth, err);
   if (!status) status = check_precision(&t, asked, err);
-  if (!status && !of->too_coarse) status = choose_rerank(&t, asked, err);
-  if (!status && !of->too_coarse) status = measure(&t, asked, err);
+  if (!status) status = choose_rerank(&t, asked, err);
+  if (!status) status = measure(&t, asked, err);
   hem__truth_clear(&t.truth);
   free(t.samples);
   free(asked);

@@ -10,7 +10,7 @@
 #include "base/threads.h"
 #include "index/faiss_index.h"
 #include "index/generation.h"
-#include "support/make_catalog.h"
+#include "support/make_learned.h"
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 int main(void) { return 77; } /* sanitizers bring an allocator of their own */
@@ -196,6 +196,46 @@ START_TEST(with_an_index_only_faiss_allocates) {
 }
 END_TEST
 
-HEM_TESTS("engine allocations", the_counter_counts, a_scan_never_allocates,
+/* A store whose answers are reranked; "flat", so that FAISS has no part in it. */
+static char *make_learned(hem__test_kind kind, const char *precision) {
+  static const char *folder;
+  hem__made made = {.dim = DIM};
+  hem__metric *metric = hem__test_learned(kind, DIM, HEM_L2, 1);
+  if (!folder) folder = hem__test_folder();
+  hem__test_shop(&made, 600, 2, 1);
+  char *store = hem__test_learned_store(&made, metric, folder, "learned",
+                                        (hem_index_options){.kind = "flat", .precision = precision, .rerank = 20});
+  hem__metric_free(metric);
+  hem__made_clear(&made);
+  return store;
+}
+
+START_TEST(a_metric_does_not_allocate) {
+  for (hem__test_kind kind = 0; kind < HEM__TEST_KINDS; kind++)
+    for (int p = 0; p < 2; p++) {
+      char *store = make_learned(kind, p ? "f16" : "u8");
+      hem_engine *engine = NULL;
+      hem_searcher *searcher = NULL;
+      ck_ok(hem_engine_open(store, NULL, &engine, err));
+      ck_ok(hem_searcher_new(engine, &searcher, err));
+      for (int options = 0; options < 16; options++) {
+        hem_search_options o = {.k = 10,
+                                .photos = options & 1,
+                                .leave_out = options & 2,
+                                .exact = options & 4,
+                                .rerank = options & 8 ? 50 : 0,
+                                .min_probability = options & 8 ? 0.3 : 0};
+        count_search(searcher, o); /* how many photos are scored differs from query to query: the hardest first */
+        size_t count = count_search(searcher, o);
+        ck_assert_msg(count == 0, "kind %d, options %d: %zu allocations", (int)kind, options, count);
+      }
+      hem_searcher_free(searcher);
+      hem_engine_close(engine);
+      free(store);
+    }
+}
+END_TEST
+
+HEM_TESTS("engine allocations", a_metric_does_not_allocate, the_counter_counts, a_scan_never_allocates,
           a_query_as_hard_as_one_before_does_not_allocate, with_an_index_only_faiss_allocates)
 #endif
