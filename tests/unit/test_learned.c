@@ -232,7 +232,7 @@ START_TEST(as_many_candidates_as_were_asked_for_are_scored) {
   o.rerank = 25;
   ck_ok(hem_search(searcher, hem__made_vector(&s.made, 0), DIM, &o, &answer, err));
   ck_assert_uint_eq(answer.scored, 50); /* in each of two categories */
-  o.k = 45; /* items: more than 50 candidates show */
+  o.k = 45;                             /* items: more than 50 candidates show */
   ck_ok(hem_search(searcher, hem__made_vector(&s.made, 0), DIM, &o, &answer, err));
   ck_assert_uint_eq(answer.found, 45);
   ck_assert_uint_gt(answer.scored, 50);
