@@ -330,7 +330,8 @@ END_TEST
 START_TEST(a_metric_is_written_and_read_back_with_its_verdict) {
   const char *folder = hem__test_folder();
   char *path = hem__test_path(folder, "m.metric");
-  hem_train_options o = {.size = sizeof o, .catalog = catalog_path(), .metric = path, .hidden = 16, .no_tower = true, .epochs = 6};
+  hem_train_options o = {
+      .size = sizeof o, .catalog = catalog_path(), .metric = path, .hidden = 16, .no_tower = true, .epochs = 6};
   hem_train_result result;
   hem__metric *metric = NULL;
   ck_ok(hem_train(&o, &result, err));
