@@ -9,6 +9,8 @@
 #include <string.h>
 #if defined(__aarch64__)
 #include <sys/auxv.h>
+#elif defined(__x86_64__)
+#include <cpuid.h>
 #endif
 
 #include "base/status.h"
@@ -42,13 +44,21 @@ struct hem__scorer {
 
 /* ---- the choice ---- */
 
+#if defined(__x86_64__)
+/* clang 14 has no name for it in __builtin_cpu_supports. */
+static bool has_f16c(void) {
+  unsigned a, b, c = 0, d;
+  return __get_cpuid(1, &a, &b, &c, &d) && c & bit_F16C;
+}
+#endif
+
 size_t hem__score_kernels_here(const hem__score_kernel *out[HEM__KERNELS]) {
   size_t count = 0;
   out[count++] = &hem__score_scalar;
 #if defined(__x86_64__)
   bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
   bool avx512 = avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw");
-  if (avx2 && __builtin_cpu_supports("f16c")) out[count++] = &hem__score_avx2;
+  if (avx2 && has_f16c()) out[count++] = &hem__score_avx2;
   if (avx512) out[count++] = &hem__score_avx512;
   if (avx512 && __builtin_cpu_supports("avx512vnni")) out[count++] = &hem__score_vnni;
 #elif defined(__aarch64__)
