@@ -9,7 +9,7 @@
 #ifndef HEM_BENCH_DOCTOR_H
 #define HEM_BENCH_DOCTOR_H
 
-#include "bench/pictures.h"
+#include "ingest/pictures.h"
 
 /* In the order of what to look at first. */
 typedef enum hem__ailment {

@@ -6,8 +6,8 @@
 
 #include "base/threads.h"
 #include "bench/chart.h"
-#include "bench/pictures.h"
 #include "bench/plot.h"
+#include "ingest/pictures.h"
 
 enum { SIDE = 3200, CELL_MIN = 16, CELL_MAX = 96, FRAME_FROM = 28, CHANNELS = 3 };
 #define FILLED 0.42 /* of the grid: the rest keeps clusters apart */

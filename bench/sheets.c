@@ -6,8 +6,8 @@
 #include <string.h>
 
 #include "base/threads.h"
-#include "bench/pictures.h"
 #include "index/flat.h"
+#include "ingest/pictures.h"
 #include "metric/score_all.h"
 #include "metric/validation.h"
 

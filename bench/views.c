@@ -10,8 +10,8 @@
 #include "base/file.h"
 #include "base/text.h"
 #include "base/threads.h"
-#include "bench/pictures.h"
 #include "bench/view.h"
+#include "ingest/pictures.h"
 #include "metric/metric.h"
 
 enum {

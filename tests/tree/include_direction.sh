@@ -1,5 +1,5 @@
 #!/bin/sh
-# Includes point one way: base <- ingest <- metric <- index <- query <- cli, bench, cluster; and each foreign library
+# Includes point one way: base <- ingest <- metric <- index <- query <- serve <- bench <- cli, cluster; and each foreign library
 # has one adapter, which alone includes its header. Usage: include_direction.sh SOURCE_TREE
 set -u
 cd "$1" || exit 1
@@ -12,7 +12,7 @@ complain() {
 
 # "file included" for every quoted include of our own.
 ours() {
-  grep -rHoE '^[[:space:]]*#[[:space:]]*include[[:space:]]+"[^"]+"' base ingest metric index query bench cli cluster \
+  grep -rHoE '^[[:space:]]*#[[:space:]]*include[[:space:]]+"[^"]+"' base ingest metric index query serve bench cli cluster \
     --include='*.[ch]' 2>/dev/null | sed -E 's/:[^"]*"/ /; s/"$//'
 }
 
@@ -24,8 +24,9 @@ allowed() {
     metric) echo base ingest metric ;;
     index) echo base ingest metric index ;;
     query) echo base ingest metric index query ;;
-    bench) echo base ingest metric index query bench ;;
-    cli | cluster) echo base ingest metric index query bench "$1" ;;
+    serve) echo base ingest metric index query serve ;;
+    bench) echo base ingest metric index query serve bench ;;
+    cli | cluster) echo base ingest metric index query serve bench "$1" ;;
   esac
 }
 
@@ -47,7 +48,7 @@ LIST
 only() {
   header=$1 who=$2
   shift 2
-  users=$(grep -rlE "^[[:space:]]*#[[:space:]]*include[[:space:]]+[<\"]$header" base ingest metric index query bench cli \
+  users=$(grep -rlE "^[[:space:]]*#[[:space:]]*include[[:space:]]+[<\"]$header" base ingest metric index query serve bench cli \
     cluster --include='*.[ch]' 2>/dev/null)
   [ -n "$users" ] || complain "nobody includes $header: the check has gone stale"
   for user in $users; do
@@ -57,6 +58,7 @@ only() {
 only 'hdf5|H5' 'ingest/catalog[a-z0-9_]*\.(c|h)|ingest/vectors_hdf5\.c|metric/metric_file\.c'
 only 'faiss/' 'index/faiss_index\.c|bench/peer_faiss\.c'
 only 'vips/' 'ingest/image_vips\.c'
+only 'microhttpd' 'serve/http[a-z_]*\.(c|h)'
 only '(cblas|openblas)' 'metric/blas\.c|bench/[a-z]*_main\.c'
 only '(jpeglib|jerror)' 'ingest/image_jpeg\.c'
 only '(libheif|dav1d)/' 'ingest/image_av1\.c'
@@ -64,7 +66,7 @@ only 'onnxruntime_c_api' 'ingest/onnx_runtime\.c'
 
 # A header of an adapter must not hand its library on to the rest of the tree.
 for header in $(grep -rlE 'include[[:space:]]+<(hdf5|H5)' ingest --include='*.h'); do
-  users=$(grep -rlE "include[[:space:]]+\"$header\"" base ingest metric index query bench cli cluster \
+  users=$(grep -rlE "include[[:space:]]+\"$header\"" base ingest metric index query serve bench cli cluster \
     --include='*.[ch]' 2>/dev/null)
   for user in $users; do
     case $user in ingest/catalog* | ingest/vectors_hdf5.c | metric/metric_file.c) ;; *) complain "$user includes $header, which brings HDF5 along" ;; esac
@@ -72,7 +74,7 @@ for header in $(grep -rlE 'include[[:space:]]+<(hdf5|H5)' ingest --include='*.h'
 done
 
 # Plots are drawn in one place.
-for user in $(grep -rlE '(exec[lv]p?e?|posix_spawnp?|popen|system)[[:space:]]*\(' base ingest metric index query bench cli \
+for user in $(grep -rlE '(exec[lv]p?e?|posix_spawnp?|popen|system)[[:space:]]*\(' base ingest metric index query serve bench cli \
   --include='*.c' 2>/dev/null); do
   grep -q gnuplot "$user" && [ "$user" != bench/plot.c ] && complain "$user runs gnuplot: only bench/plot.c may"
 done

@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "bench/pictures.h"
+#include "ingest/pictures.h"
 #include "bench/view.h"
 #include "ingest/source.h"
 #include "support/make_idx.h"

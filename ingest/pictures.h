@@ -1,6 +1,6 @@
 /* The picture behind a row of a catalogue, read again from where it came: a photo file, or a folder of idx files. */
-#ifndef HEM_BENCH_PICTURES_H
-#define HEM_BENCH_PICTURES_H
+#ifndef HEM_INGEST_PICTURES_H
+#define HEM_INGEST_PICTURES_H
 
 #include "ingest/catalog.h"
 

@@ -1,4 +1,4 @@
-#include "bench/pictures.h"
+#include "ingest/pictures.h"
 
 #include <stdlib.h>
 #include <string.h>
