@@ -58,11 +58,13 @@ static hem_status explain(hem__seat *seat, const float *vector, hem__reply *repl
 /* The vector that is searched by. */
 static hem_status find_vector(hem__seat *seat, const hem__question *q, hem__reply *reply, const float **vector,
                               hem_error *err) {
-  *vector = q->vector;
-  (void)seat;
-  (void)reply;
-  (void)err;
-  return HEM_OK;
+  *vector = q->photo ? seat->vector : q->vector;
+  if (!q->photo) return HEM_OK;
+  hem_status status = hem__seat_embedder(seat, err);
+  if (status) return status;
+  status = hem_embedder_bytes(seat->embedder, q->photo, q->photo_size, NULL, q->box, seat->vector, err);
+  hem_embedder_times(seat->embedder, &reply->timing.decode_ns, &reply->timing.embed_ns);
+  return status;
 }
 
 static hem_status search(hem__seat *seat, const hem__question *q, const float *vector, size_t dim, hem__reply *reply,

@@ -13,9 +13,8 @@ typedef struct hem__question {
   size_t dim;
   const uint8_t *photo; /* bytes of a JPEG, PNG, WebP or AVIF file */
   size_t photo_size;
-  const char *item_id; /* what else is like it; the item itself is left out */
-  const float *box; /* of the photo: x, y, width, height; in pixels, or, where `box_parts`, in parts of it. NULL: all */
-  bool box_parts;
+  const char *item_id;  /* what else is like it; the item itself is left out */
+  const hem_box *box;   /* of the photo; NULL: all of it */
   bool explain;         /* wants a metric and the catalogue */
   bool also_plain;      /* wants the ranking by distance beside the metric's */
   hem_search_options o; /* `size` is set by hem__question_start */
