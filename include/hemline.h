@@ -238,6 +238,12 @@ typedef struct hem_index_options {
  * `force`), and EMISMATCH (a metric of another space). */
 HEM_API hem_status hem_index(const hem_index_options *options, hem_error *err);
 
+/* Makes an older generation current again, `generation` ("000002"), or the one before the current one (NULL): checks all
+ * of its files and publishes them once more under a new number, which goes to `out`, terminated.
+ * Errors: EINVAL (not a generation's name, or current already), ENOTFOUND (no longer there), ECORRUPT, EBUSY (somebody
+ * is indexing), EIO, ENOMEM. */
+HEM_API hem_status hem_rollback(const char *store, const char *generation, char out[16], hem_error *err);
+
 /* ---- query: engine and searchers ---- */
 
 typedef struct hem_engine hem_engine;
