@@ -19,8 +19,21 @@ extern __typeof__(hem__http_start) hem__http_start __attribute__((weak));
 extern __typeof__(hem__http_stop) hem__http_stop __attribute__((weak));
 extern __typeof__(hem__http_port) hem__http_port __attribute__((weak));
 
-enum { OPT_HTTP = 256, OPT_UNIX, OPT_TOKEN, OPT_NO_PAGE, OPT_CATALOG, OPT_CNN, OPT_IDX, OPT_ANY_USER, OPT_GRACE };
+enum {
+  OPT_HTTP = 256,
+  OPT_UNIX,
+  OPT_TOKEN,
+  OPT_NO_PAGE,
+  OPT_CATALOG,
+  OPT_CNN,
+  OPT_IDX,
+  OPT_ANY_USER,
+  OPT_GRACE,
+  OPT_LOG,
+  OPT_COLLECT
+};
 enum { CATEGORIES_MAX = 256, PHOTOS_WAITING_MAX = 256, GRACE_MS = 10000 };
+enum { COLLECT_BYTES = 64 << 20, COLLECT_FILES = 16 };
 
 typedef struct serve_arguments {
   hem__live_options live;
@@ -28,6 +41,7 @@ typedef struct serve_arguments {
   hem__socket_options socket;
   hem__http_options http;
   unsigned grace_ms;
+  const char *log, *collect;
 } serve_arguments;
 
 static const char doc[] =
@@ -51,6 +65,9 @@ static const struct argp_option options[] = {
     {"catalog", OPT_CATALOG, "FILE", 0, "Where the catalogue is now (for pictures and explanations)", 0},
     {"idx", OPT_IDX, "FOLDER", 0, "The folder of idx files that photos lie in", 0},
     {"cnn", OPT_CNN, "FILE", 0, "Where the store's network is now", 0},
+    {"access-log", OPT_LOG, "FILE", 0, "A line of JSON for each request; SIGHUP opens FILE anew, for logrotate", 0},
+    {"collect", OPT_COLLECT, "FOLDER", 0,
+     "Keep what was asked (as a checksum) and what was answered, for 'hemline drift'; 16 files of 64 MiB", 0},
     {"grace", OPT_GRACE, "SECONDS", 0, "At the end, wait so long for answers under way (default: 10)", 0},
     {0}};
 
@@ -81,6 +98,12 @@ static error_t parse(int key, char *text, struct argp_state *state) {
       break;
     case OPT_CNN:
       a->live.cnn = text;
+      break;
+    case OPT_LOG:
+      a->log = text;
+      break;
+    case OPT_COLLECT:
+      a->collect = text;
       break;
     case OPT_GRACE:
       a->grace_ms = 1000 * (unsigned)cli_number(state, text, "--grace", 3600);
@@ -180,9 +203,20 @@ static hem_status check_built(const serve_arguments *a, hem_error *err) {
   return HEM_OK;
 }
 
+static hem_status open_journals(server *s, hem_error *err) {
+  hem_status status = HEM_OK;
+  hem__journal_options log = {.path = s->a->log};
+  hem__journal_options collect = {
+      .path = s->a->collect, .name = "answers", .bytes_max = COLLECT_BYTES, .files_max = COLLECT_FILES};
+  if (log.path) status = hem__journal_open(&log, &s->service.log, err);
+  if (!status && collect.path) status = hem__journal_open(&collect, &s->service.collect, err);
+  return status;
+}
+
 static hem_status start(server *s, hem_error *err) {
   hem__service *service = &s->service;
   hem_status status = check_built(s->a, err);
+  if (!status) status = open_journals(s, err);
   if (!status) status = hem__live_open(&s->a->live, &service->live, err);
   if (!status) status = hem__jobs_new(0, PHOTOS_WAITING_MAX, &service->photos, err);
   service->stats = &s->stats;
@@ -201,6 +235,8 @@ static void stop(server *s) {
   if (s->socket) hem__socket_stop(s->socket, s->a->grace_ms);
   hem__jobs_close(s->service.photos);
   hem__live_close(s->service.live);
+  hem__journal_close(s->service.log);
+  hem__journal_close(s->service.collect);
   if (s->signals >= 0) close(s->signals);
   if (s->changes >= 0) close(s->changes);
 }
@@ -213,6 +249,7 @@ static void run(server *s) {
     if (poll(waits, 2, -1) < 0 && errno != EINTR) return;
     bool signalled = read(s->signals, &info, sizeof info) == sizeof info;
     if (signalled && info.ssi_signo != SIGHUP) return;
+    if (signalled && s->service.log) hem__journal_reopen(s->service.log);
     if (signalled || (s->changes >= 0 && current_changed(s->changes))) reload_and_say(s);
   }
 }
