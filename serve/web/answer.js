@@ -25,7 +25,7 @@ export function showPicture(frame, picture) {
   image.onload = () => {
     const shape = image.naturalWidth / image.naturalHeight;
     frame.classList.add("shown");
-    frame.classList.toggle("fill", shape > FRAME / FILL && shape < FRAME * FILL);
+    frame.classList.toggle("filled", shape > FRAME / FILL && shape < FRAME * FILL);
   };
   image.src = picture.url;
 }

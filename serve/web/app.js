@@ -53,7 +53,8 @@ function cropChanged(box) {
   byId("crop-says").textContent = box.whole ? "Whole photo"
     : `${Math.round(100 * box.w)}% × ${Math.round(100 * box.h)}% of it`;
   byId("whole").disabled = box.whole;
-  changed();
+  clearTimeout(settling);
+  if (!box.held) changed();
 }
 
 const picture = byId("picture");
@@ -184,6 +185,7 @@ async function usePhoto(file, { atOnce = false } = {}) {
   picture.src = url;
   if (old) URL.revokeObjectURL(old);
   await picture.decode();
+  byId("stage").style.setProperty("--ratio", picture.naturalWidth / picture.naturalHeight); // small photos are shown large
   Object.assign(state, { photo: await toSend(file, picture), asked: false, found: null });
   state.running?.abort();
   crop.reset();

@@ -7,7 +7,8 @@ const GRID = 10000; // a box is told to four decimals, and its edges stay inside
 const clamp = (value, low, high) => Math.min(high, Math.max(low, value));
 
 export class Crop {
-  /** `stage` holds the picture and `box` over it; `changed(crop)` is called while it moves. */
+  /** `stage` holds the picture and `box` over it; `changed(crop)` is called while the box moves, and once more, with
+   * `held` false, when it is let go. */
   constructor(stage, box, changed) {
     Object.assign(this, { stage, box, changed });
     this.reset();
@@ -22,6 +23,11 @@ export class Crop {
     if (this.whole) return "";
     const [left, top, right, bottom] = [this.x, this.y, this.x + this.w, this.y + this.h].map(v => Math.round(v * GRID));
     return [left, top, right - left, bottom - top].map(v => v / GRID).join(",");
+  }
+
+  /** Somebody holds it: it is not where it will be. */
+  get held() {
+    return Boolean(this.move);
   }
 
   get whole() {
@@ -79,7 +85,6 @@ export class Crop {
     }
     this.stage.setPointerCapture(event.pointerId);
     this.box.focus({ preventScroll: true });
-    this.box.classList.add("held");
     event.preventDefault();
   }
 
@@ -88,8 +93,9 @@ export class Crop {
   }
 
   #release() {
+    if (!this.move) return;
     this.move = null;
-    this.box.classList.remove("held");
+    this.changed(this);
   }
 
   #key(event) {
