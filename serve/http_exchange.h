@@ -73,7 +73,7 @@ hem_status hem__percent_decode(char *text, size_t size, bool plus, hem_error *er
 
 typedef struct hem__asked {
   hem__question question;
-  float box[4];
+  hem_box box;
   const char *name;     /* echoed in the answer; or NULL */
   const char **names[2]; /* categories, labels: grown from scratch */
   size_t name_capacity[2];
@@ -94,7 +94,7 @@ hem_status hem__option_name(hem__asked *asked, int kind, const char *name, hem__
 hem_status hem__option_k(hem__asked *asked, double k, hem_error *err);
 hem_status hem__option_rerank(hem__asked *asked, double rerank, hem_error *err);
 hem_status hem__option_probability(hem__asked *asked, double p, hem_error *err);
-hem_status hem__option_box(hem__asked *asked, const double box[4], bool parts, hem_error *err);
+hem_status hem__option_box(hem__asked *asked, const hem_box *box, hem_error *err);
 hem_status hem__option_box_unit(hem__asked *asked, const char *unit, hem_error *err);
 
 /* All options of a query string, which is decoded in place. `count` (NULL: no such option here): of vectors in the body.
@@ -123,6 +123,8 @@ hem_status hem__body_vectors(hem__request *request, const void *body, size_t siz
  * to refuse it with (400, 415), on failure. */
 hem_status hem__request_read(hem__request *request, char *query, const char *content_type, uint8_t *body, size_t size,
                              unsigned *status, hem_error *err);
+/* Gives back what Jansson holds. */
+void hem__json_clear(hem__request *request);
 void hem__request_clear(hem__request *request);
 
 /* Base64 as RFC 4648, 4, has it, with padding. `out` holds size / 4 * 3 bytes. False: it is not. */

@@ -117,6 +117,8 @@ static hem_status read_item(const reading *r, const json_t *text) {
 static hem_status read_names(const reading *r, const char *key, int kind, const json_t *value) {
   hem_status status = HEM_OK;
   size_t count = json_is_array(value) ? json_array_size(value) : 1;
+  if (r->asked->given & (UINT32_C(1) << kind)) return wrong(r, key, "to be said once");
+  r->asked->given |= UINT32_C(1) << kind;
   if (kind) {
     r->asked->question.o.label_count = 0;
   } else {
@@ -133,17 +135,18 @@ static hem_status read_names(const reading *r, const char *key, int kind, const 
 }
 
 static hem_status read_box(const reading *r, const json_t *array) {
-  double box[4];
+  double side[4];
   bool parts = false, small = true;
   if (json_array_size(array) != 4) return wrong(r, "box", "[x, y, width, height]");
   for (size_t i = 0; i < 4; i++) {
     const json_t *value = json_array_get(array, i);
     if (!json_is_number(value)) return wrong(r, "box", "[x, y, width, height]");
-    box[i] = json_number_value(value);
+    side[i] = json_number_value(value);
     parts |= json_is_real(value);
-    small &= box[i] <= 1;
+    small &= side[i] <= 1;
   }
-  return hem__option_box(r->asked, box, parts && small, r->err);
+  hem_box box = {.x = side[0], .y = side[1], .width = side[2], .height = side[3], .parts = parts && small};
+  return hem__option_box(r->asked, &box, r->err);
 }
 
 static hem_status read_flag(const reading *r, const char *key, const json_t *value, bool *out) {
@@ -219,6 +222,7 @@ static hem_status read_list(hem__request *r, json_t *list, bool loose, hem_error
   hem_status status = hem__scratch_get(&r->scratch, count, sizeof *r->asked, &r->asked, err);
   for (size_t i = 0; i < count && !status; i++) {
     r->asked[i] = r->usual;
+    r->asked[i].given = 0;
     status = read_question(&(reading){r, &r->asked[i], err}, json_array_get(list, i), loose);
     if (status) hem__fail_in(err, status, "question %zu", i);
   }
@@ -237,6 +241,7 @@ static hem_status read_score(hem__request *r, hem_error *err) {
   status = hem__scratch_get(&r->scratch, 1, sizeof *r->asked, &r->asked, err);
   if (status) return status;
   r->asked[0] = r->usual;
+  r->asked[0].given = 0;
   r->count = 1;
   return read_question(&(reading){r, r->asked, err}, records, true);
 }
@@ -246,6 +251,11 @@ static hem_status read_batch(hem__request *r, hem_error *err) {
   if (!queries) return hem__fail(err, HEM_EINVAL, "wanted {\"queries\": [...]}");
   hem_status status = read_fields(&(reading){r, &r->usual, err}, r->json, "queries");
   return status ? status : read_list(r, queries, false, err);
+}
+
+void hem__json_clear(hem__request *r) {
+  json_decref((json_t *)r->json);
+  r->json = NULL;
 }
 
 hem_status hem__body_json(hem__request *r, const char *body, size_t size, hem_error *err) {

@@ -53,20 +53,20 @@ hem_status hem__option_probability(hem__asked *asked, double p, hem_error *err) 
   return HEM_OK;
 }
 
-hem_status hem__option_box(hem__asked *asked, const double box[4], bool parts, hem_error *err) {
-  for (size_t i = 0; i < 4; i++) {
-    if (!(fabs(box[i]) <= 1e6)) return hem__fail(err, HEM_EINVAL, "box wants four numbers: x, y, width, height");
-    asked->box[i] = (float)box[i];
-  }
-  if (!(box[2] > 0 && box[3] > 0)) return hem__fail(err, HEM_EINVAL, "the box has no width or no height");
-  if (!asked->box_unit_given) asked->question.box_parts = parts;
-  asked->question.box = asked->box;
+hem_status hem__option_box(hem__asked *asked, const hem_box *box, hem_error *err) {
+  if (!(box->x >= 0 && box->y >= 0 && box->width > 0 && box->height > 0 && box->x + box->width <= 1e6 &&
+        box->y + box->height <= 1e6))
+    return hem__fail(err, HEM_EINVAL, "the box lies outside of any photo, or has no width or height");
+  bool parts = asked->box_unit_given ? asked->box.parts : box->parts;
+  asked->box = *box;
+  asked->box.parts = parts;
+  asked->question.box = &asked->box;
   return HEM_OK;
 }
 
 hem_status hem__option_box_unit(hem__asked *asked, const char *unit, hem_error *err) {
-  asked->question.box_parts = strcmp(unit, "parts") == 0;
-  if (!asked->question.box_parts && strcmp(unit, "pixels") != 0)
+  asked->box.parts = strcmp(unit, "parts") == 0;
+  if (!asked->box.parts && strcmp(unit, "pixels") != 0)
     return hem__fail(err, HEM_EINVAL, "box_unit is 'pixels' or 'parts'");
   asked->box_unit_given = true;
   return HEM_OK;
@@ -80,7 +80,7 @@ hem_status hem__asked_end(hem__asked *asked, hem_error *err) {
   if (asked->box_unit_given && !q->box) return hem__fail(err, HEM_EINVAL, "box_unit is said, and no box");
   if (q->o.plain && (q->o.rerank || q->o.min_probability > 0 || q->explain))
     return hem__fail(err, HEM_EINVAL, "rerank, min_probability and explain are for answers by the metric, not plain ones");
-  if (q->box) q->box = asked->box;
+  if (q->box) q->box = &asked->box;
   q->o.categories = q->o.category_count ? asked->names[0] : NULL;
   q->o.labels = q->o.label_count ? asked->names[1] : NULL;
   return HEM_OK;
@@ -145,7 +145,7 @@ static hem_status take_labels(const taking *t) { return take_names(t, 1); }
 
 /* "x,y,width,height": in parts where there is a point and nothing above 1, as in a listing. */
 static hem_status take_box(const taking *t) {
-  double box[4];
+  double side[4];
   bool parts = strchr(t->value, '.') != NULL;
   const char *at = t->value;
   for (size_t i = 0; i < 4; i++) {
@@ -153,12 +153,13 @@ static hem_status take_box(const taking *t) {
     size_t size = strcspn(at, ",");
     if (size >= sizeof number || (at[size] == ',') != (i < 3)) return wrong(t, "x,y,width,height");
     memcpy(number, at, size);
-    hem_status status = take_number(&(taking){.key = t->key, .value = number, .err = t->err}, &box[i]);
+    hem_status status = take_number(&(taking){.key = t->key, .value = number, .err = t->err}, &side[i]);
     if (status) return status;
-    parts &= box[i] <= 1;
+    parts &= side[i] <= 1;
     at += size + 1;
   }
-  return hem__option_box(t->asked, box, parts, t->err);
+  hem_box box = {.x = side[0], .y = side[1], .width = side[2], .height = side[3], .parts = parts};
+  return hem__option_box(t->asked, &box, t->err);
 }
 
 static hem_status take_box_unit(const taking *t) { return hem__option_box_unit(t->asked, t->value, t->err); }

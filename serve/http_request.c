@@ -1,5 +1,4 @@
 /* A body and a query string become questions. */
-#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -76,8 +75,7 @@ hem_status hem__request_read(hem__request *r, char *query, const char *content_t
 }
 
 void hem__request_clear(hem__request *r) {
-  if (r->json) json_decref(r->json);
-  r->json = NULL;
+  hem__json_clear(r);
   r->asked = NULL;
   r->count = 0;
   hem__scratch_clear(&r->scratch);

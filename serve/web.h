@@ -1,11 +1,12 @@
-/* The search page, carried by the binary. */
+/* The search page, compiled into the program: no file beside it, nothing from elsewhere. */
 #ifndef HEM_SERVE_WEB_H
 #define HEM_SERVE_WEB_H
 
 #include <stdbool.h>
 #include <stddef.h>
 
-/* The file at `path` ("/", "/app.js"): its Content-Type and its bytes, in static storage. False: there is none. */
+/* The page's file at `path` ("/" is the page itself), its media type and its bytes; they live as long as the program.
+ * False: the page has no such file. */
 bool hem__web_file(const char *path, const char **type, const char **bytes, size_t *size);
 
 #endif
