@@ -8,6 +8,7 @@
  * touches it, but for the time in which it is suspended: then only the job does, until it resumes it. */
 #include "serve/http.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <microhttpd.h>
@@ -49,6 +50,7 @@ typedef struct hem__visitor {
   hem__job job; /* while it is suspended */
   hem__http *http;
   struct MHD_Connection *connection;
+  char peer[INET6_ADDRSTRLEN];
   visit stage;
   bool in_flight; /* is counted as such */
 } hem__visitor;
@@ -58,8 +60,12 @@ static hem__visitor *visitor_of(struct MHD_Connection *connection) {
   return info ? info->socket_context : NULL;
 }
 
-/* Fields lie where they were received only in this version (http_guard.c); later ones are strict themselves. */
-static bool is_verbatim(void) { return MHD_get_version_bin() < 0x00097600; }
+/* Fields lie where they were received up to 0.9.76 (http_guard.c); later versions are strict themselves. */
+static bool is_verbatim(void) {
+  static const char before[] = "0.9.7";
+  const char *version = MHD_get_version();
+  return strncmp(version, before, sizeof before - 1) == 0 && version[sizeof before - 1] <= '6';
+}
 
 /* ---- an answer ---- */
 
@@ -82,22 +88,18 @@ static void add_headers(struct MHD_Response *response, const hem__visitor *v) {
 
 /* The buffers are the exchange's, and stay until libmicrohttpd says that the request is over. */
 static enum MHD_Result send_answer(hem__visitor *v) {
-  const hem__exchange *x = &v->x;
+  hem__exchange *x = &v->x;
   const void *bytes = x->bytes ? x->bytes : x->text.at;
   size_t size = x->reply.status == 304 ? 0 : x->bytes ? x->byte_count : x->text.size;
   struct MHD_Response *response =
       MHD_create_response_from_buffer(size, size ? (void *)(uintptr_t)bytes : NULL, MHD_RESPMEM_PERSISTENT);
   if (!response) return MHD_NO;
   add_headers(response, v);
+  hem__exchange_note(x, NULL, NULL, x->reply.error);
   hem__guest_send(&v->guest);
   enum MHD_Result sent = MHD_queue_response(v->connection, x->reply.status, response);
   MHD_destroy_response(response);
   return sent;
-}
-
-static void count_refused(const hem__visitor *v) {
-  if (v->x.reply.status >= 400)
-    atomic_fetch_add_explicit(&v->http->shared.service->stats->refused[HEM__FRONT_HTTP], 1, memory_order_relaxed);
 }
 
 /* ---- what is long ---- */
@@ -125,7 +127,6 @@ static void put_job(hem__visitor *v) {
   MHD_suspend_connection(v->connection);
   if (hem__jobs_put(http->shared.service->photos, &v->job)) return;
   hem__exchange_refuse(&v->x, 503, NULL, "too many photos wait already");
-  count_refused(v);
   MHD_resume_connection(v->connection);
   atomic_fetch_sub(&http->suspended, 1);
 }
@@ -146,11 +147,11 @@ static enum MHD_Result take_head(hem__visitor *v, const char *method, const char
   MHD_get_connection_values_n(v->connection, MHD_HEADER_KIND, add_field, v);
   hem__head_end(head, strcmp(version, "HTTP/1.0") != 0);
   v->stage = VISIT_BODY;
-  if (hem__exchange_route(&v->x, method)) return MHD_YES;
+  v->x.method = method;
+  if (hem__exchange_route(&v->x)) return MHD_YES;
   if (!hem__guest_answer(&v->guest)) return MHD_NO;
   v->guest.linger = true; /* libmicrohttpd closes after an early answer */
   v->stage = VISIT_DONE;
-  count_refused(v);
   return send_answer(v);
 }
 
@@ -159,7 +160,8 @@ static enum MHD_Result take_body(hem__visitor *v, const char *bytes, size_t *siz
   *size = 0;
   if (!refused) return MHD_YES;
   /* libmicrohttpd takes no answer in the midst of a body. */
-  atomic_fetch_add(&v->http->shared.service->stats->refused[HEM__FRONT_HTTP], 1);
+  v->x.reply.status = refused;
+  hem__exchange_note(&v->x, NULL, NULL, refused == 413 ? HEM_EINVAL : HEM_ENOMEM);
   hem__guest_refuse(&v->guest, refused,
                     refused == 413 ? "the body is larger than is taken here" : "no memory for the body at the moment");
   return MHD_NO;
@@ -178,7 +180,6 @@ static enum MHD_Result take_end(hem__visitor *v) {
     put_job(v);
     return v->x.reply.status && atomic_load(&v->http->stopping) ? send_answer(v) : MHD_YES;
   }
-  if (v->x.reply.status) count_refused(v);
   hem__exchange_answer(&v->x);
   return send_answer(v);
 }
@@ -237,6 +238,16 @@ static void complete(void *context, struct MHD_Connection *connection, void **re
 
 /* ---- connections ---- */
 
+static void name_peer(hem__visitor *v) {
+  const union MHD_ConnectionInfo *info = MHD_get_connection_info(v->connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+  const struct sockaddr *at = info ? info->client_addr : NULL;
+  if (at && at->sa_family == AF_INET)
+    inet_ntop(AF_INET, &((const struct sockaddr_in *)(const void *)at)->sin_addr, v->peer, sizeof v->peer);
+  if (at && at->sa_family == AF_INET6)
+    inet_ntop(AF_INET6, &((const struct sockaddr_in6 *)(const void *)at)->sin6_addr, v->peer, sizeof v->peer);
+  v->x.peer = v->peer;
+}
+
 static void visit_begins(hem__http *http, struct MHD_Connection *connection, void **context) {
   hem__visitor *v = NULL;
   const union MHD_ConnectionInfo *info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
@@ -244,6 +255,7 @@ static void visit_begins(hem__http *http, struct MHD_Connection *connection, voi
   v->http = http;
   v->connection = connection;
   v->x.shared = &http->shared;
+  name_peer(v);
   atomic_fetch_add(&http->shared.service->stats->connections[HEM__FRONT_HTTP], 1);
   hem__guest_enter(&v->guest, http->door, info->connect_fd);
   *context = v;
@@ -331,7 +343,7 @@ static void fill_in(hem__http_options *o) {
 static struct MHD_Daemon *start_daemon(hem__http *http) {
   const hem__http_options *o = &http->shared.options;
   struct MHD_OptionItem more[] = {
-#if MHD_VERSION >= 0x00097600
+#if MHD_VERSION >= 0x00097700
       {MHD_OPTION_CLIENT_DISCIPLINE_LVL, 1, NULL},
 #else
       {MHD_OPTION_STRICT_FOR_CLIENT, 1, NULL},

@@ -1,8 +1,8 @@
 #include "serve/http_door.h"
 
 #include <errno.h>
+#include <linux/tcp.h> /* glibc's own tcp_info ends before the count of bytes */
 #include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdio.h>

@@ -80,7 +80,9 @@ void hem__exchange_restart(hem__exchange *x) {
   x->body_size = x->byte_count = 0;
   x->query = x->rest = NULL;
   x->route = NULL;
-  x->waited_ns = 0;
+  x->waited_ns = x->begun_ns = 0;
+  x->method = NULL;
+  x->noted = false;
   x->reply = (hem__reply_head){0};
 }
 
@@ -177,6 +179,7 @@ void hem__exchange_refuse(hem__exchange *x, unsigned status, const char *code, c
   hem__error_text(&x->text, status, code, message);
   x->bytes = NULL;
   x->reply = (hem__reply_head){.status = status,
+                               .error = status == 503 ? HEM_EBUSY : status >= 500 ? HEM_EIO : HEM_EINVAL,
                                .type = "application/json",
                                .allow = allow,
                                .cache = "no-store",
@@ -186,6 +189,7 @@ void hem__exchange_refuse(hem__exchange *x, unsigned status, const char *code, c
 
 void hem__exchange_fail(hem__exchange *x, unsigned status, const hem_error *err) {
   hem__exchange_refuse(x, status, hem_status_name(err->code), "%s", err->message);
+  x->reply.error = err->code;
 }
 
 unsigned hem__http_status(hem_status status, bool photo) {
@@ -206,4 +210,20 @@ unsigned hem__http_status(hem_status status, bool photo) {
     default:
       return 500;
   }
+}
+
+void hem__exchange_note(hem__exchange *x, const hem__question *question, const hem__reply *reply, hem_status status) {
+  char request[160] = "";
+  if (x->noted && !question) return;
+  hem__service *service = x->shared->service;
+  if (service->log) snprintf(request, sizeof request, "%s %s", x->method ? x->method : "", x->target ? x->target : "");
+  hem__service_note(service, &(hem__event){.front = HEM__FRONT_HTTP,
+                                           .peer = x->peer,
+                                           .request = request,
+                                           .question = question,
+                                           .reply = reply,
+                                           .status = status,
+                                           .http_status = x->reply.status,
+                                           .total_ns = x->begun_ns ? hem__http_now_ns() - x->begun_ns : 0});
+  x->noted = true;
 }

@@ -145,6 +145,7 @@ typedef struct hem__http_shared {
 
 typedef struct hem__reply_head {
   unsigned status;
+  hem_status error;    /* what that means to us */
   const char *type;    /* of the body */
   const char *allow;   /* NULL, or of a 405 */
   const char *policy;  /* Content-Security-Policy, or NULL */
@@ -156,6 +157,9 @@ typedef struct hem__reply_head {
 
 struct hem__exchange {
   hem__http_shared *shared;
+  const char *peer;   /* who asks, for the log */
+  const char *method; /* borrowed, until the request is over */
+  bool noted;         /* hem__service_note knows of it */
   /* asked */
   char *target; /* as it was received, then taken apart in place */
   size_t target_size, target_capacity;
@@ -182,12 +186,14 @@ void hem__exchange_clear(hem__exchange *x);
 /* The body grows by `size` bytes. Returns 0, or what to refuse it with: 413, 503. */
 unsigned hem__exchange_body(hem__exchange *x, const void *bytes, size_t size);
 
-/* The head is there: routes it. False: refused; the reply says why, and the body is not to be read. */
-bool hem__exchange_route(hem__exchange *x, const char *method);
+/* The head is there, and `method`: routes it. False: refused; the reply says why, and the body is not to be read. */
+bool hem__exchange_route(hem__exchange *x);
 /* The body is there: reads it. True: hem__exchange_answer takes long, and belongs to service->photos. (What is wrong
  * with the body is known now, and then it does not.) */
 bool hem__exchange_prepare(hem__exchange *x);
 void hem__exchange_answer(hem__exchange *x);
+/* To be counted and logged: a question, or, where both are NULL, a request that was none, unless it was noted before. */
+void hem__exchange_note(hem__exchange *x, const hem__question *question, const hem__reply *reply, hem_status status);
 
 /* An error as JSON; code NULL: by the status. */
 __attribute__((format(printf, 4, 5))) void hem__exchange_refuse(hem__exchange *x, unsigned status, const char *code,

@@ -108,19 +108,19 @@ static hem_status take_number(const taking *t, double *out) {
 }
 
 static hem_status take_k(const taking *t) {
-  double k;
+  double k = 0;
   hem_status status = take_number(t, &k);
   return status ? status : hem__option_k(t->asked, k, t->err);
 }
 
 static hem_status take_rerank(const taking *t) {
-  double rerank;
+  double rerank = 0;
   hem_status status = take_number(t, &rerank);
   return status ? status : hem__option_rerank(t->asked, rerank, t->err);
 }
 
 static hem_status take_probability(const taking *t) {
-  double p;
+  double p = 0;
   hem_status status = take_number(t, &p);
   return status ? status : hem__option_probability(t->asked, p, t->err);
 }
@@ -145,7 +145,7 @@ static hem_status take_labels(const taking *t) { return take_names(t, 1); }
 
 /* "x,y,width,height": in parts where there is a point and nothing above 1, as in a listing. */
 static hem_status take_box(const taking *t) {
-  double side[4];
+  double side[4] = {0};
   bool parts = strchr(t->value, '.') != NULL;
   const char *at = t->value;
   for (size_t i = 0; i < 4; i++) {

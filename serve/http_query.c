@@ -4,19 +4,6 @@
 #include "serve/answer_text.h"
 #include "serve/http_exchange.h"
 
-static void count(hem__stats *stats, hem_status status, const hem__timing *timing, const hem_answer *answer) {
-  const uint64_t stages[] = {timing->wait_ns, timing->decode_ns, timing->embed_ns, timing->search_ns};
-  uint64_t total = 0;
-  atomic_fetch_add_explicit(&stats->answered[HEM__FRONT_HTTP][status], 1, memory_order_relaxed);
-  if (status) return;
-  for (size_t i = 0; i < sizeof stages / sizeof *stages; i++) {
-    total += stages[i];
-    if (stages[i]) hem__histogram_add(&stats->stages[i], stages[i]);
-  }
-  hem__histogram_add(&stats->stages[HEM__STAGE_TOTAL], total);
-  if (answer->no_match) atomic_fetch_add_explicit(&stats->no_match, 1, memory_order_relaxed);
-}
-
 /* What failed before it searched, failed in reading the photo. */
 static unsigned failure(const hem__question *q, const hem__reply *reply, hem_status status) {
   return hem__http_status(status, q->photo && !reply->timing.search_ns);
@@ -29,9 +16,10 @@ static hem_status answer_one(hem__exchange *x, hem__seat *seat, const hem__asked
   hem__reply reply;
   hem_status status = hem__ask(seat, q, &reply, err);
   reply.timing.wait_ns = x->waited_ns;
-  count(x->shared->service->stats, status, &reply.timing, &reply.answer);
   if (!status) hem__answer_text(&x->text, asked->name, q, &reply);
   if (status) *refusal = failure(q, &reply, status);
+  if (status && x->request.form == HEM__ONE) x->reply.status = *refusal;
+  hem__exchange_note(x, q, &reply, status);
   return status;
 }
 

@@ -143,7 +143,8 @@ static bool check_body(hem__exchange *x) {
   return true;
 }
 
-static bool check_method(hem__exchange *x, const char *method) {
+static bool check_method(hem__exchange *x) {
+  const char *method = x->method;
   bool get = strcmp(method, "GET") == 0 || strcmp(method, "HEAD") == 0, post = strcmp(method, "POST") == 0;
   if (x->route->post ? post : get) return true;
   x->reply.allow = x->route->post ? "POST" : "GET, HEAD";
@@ -151,7 +152,7 @@ static bool check_method(hem__exchange *x, const char *method) {
   return false;
 }
 
-bool hem__exchange_route(hem__exchange *x, const char *method) {
+bool hem__exchange_route(hem__exchange *x) {
   hem_error err;
   if (x->head.status) {
     hem__exchange_refuse(x, x->head.status, NULL, "%s", x->head.why);
@@ -170,7 +171,7 @@ bool hem__exchange_route(hem__exchange *x, const char *method) {
     hem__exchange_refuse(x, 404, NULL, "there is nothing at %.128s (/openapi.json says what there is)", x->target);
     return false;
   }
-  if (!check_method(x, method) || !check_body(x)) return false;
+  if (!check_method(x) || !check_body(x)) return false;
   if (!(x->route->flags & REST)) return true;
   x->rest = x->target + strlen(x->route->path);
   if (hem__percent_decode(x->rest, strlen(x->rest), false, &err)) {
