@@ -149,6 +149,7 @@ static enum MHD_Result take_head(hem__visitor *v, const char *method, const char
   v->stage = VISIT_BODY;
   v->x.method = method;
   if (hem__exchange_route(&v->x)) return MHD_YES;
+  if (!head->status && !head->chunked && !head->length) return MHD_YES; /* nothing follows: the connection can be kept */
   if (!hem__guest_answer(&v->guest)) return MHD_NO;
   v->guest.linger = true; /* libmicrohttpd closes after an early answer */
   v->stage = VISIT_DONE;
@@ -176,7 +177,7 @@ static enum MHD_Result take_end(hem__visitor *v) {
   v->in_flight = true;
   v->x.begun_ns = hem__http_now_ns();
   atomic_fetch_add_explicit(&v->http->shared.service->stats->in_flight[HEM__FRONT_HTTP], 1, memory_order_relaxed);
-  if (hem__exchange_prepare(&v->x)) {
+  if (!v->x.reply.status && hem__exchange_prepare(&v->x)) {
     put_job(v);
     return v->x.reply.status && atomic_load(&v->http->stopping) ? send_answer(v) : MHD_YES;
   }
