@@ -1,0 +1,3 @@
+#include <pthread.h>
+
+#include "serve/socket.h"
