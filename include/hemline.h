@@ -359,10 +359,27 @@ HEM_API void hem_embedder_free(hem_embedder *embedder);
 HEM_API size_t hem_embedder_dim(const hem_embedder *embedder);
 HEM_API const char *hem_embedder_hash(const hem_embedder *embedder); /* equals the engine's space_hash */
 
-/* Decodes the photo at `path` (JPEG, PNG, WebP or AVIF, by content) and writes hem_embedder_dim() floats.
- * Errors: ENOTFOUND, ECORRUPT (not a photo, truncated), EUNSUPPORTED (format, or
- * built without libvips), EINVAL (too large), EIO, ENOMEM. */
+/* Part of a photo, once it is upright (EXIF): its left upper corner, and how far it reaches to the right and down. What
+ * lies beyond the photo's edges is cut off. None is below zero, width and height are above it. */
+typedef struct hem_box {
+  double x, y, width, height;
+  bool parts; /* of the photo's width and height, 0..1, kept in millionths; false: pixels, rounded to whole ones */
+} hem_box;
+
+/* Decodes a photo in memory, `size` bytes of a JPEG, PNG, WebP or AVIF file (told by content), and writes
+ * hem_embedder_dim() floats to `vector`. `name`: what messages call it; NULL: "the photo". `box`: only this part of it;
+ * NULL: all of it. Everything is borrowed.
+ * Errors: ECORRUPT (damaged, cut off), EUNSUPPORTED (no such photo, or built without libvips), EINVAL (too large; a box
+ * that makes no sense or leaves nothing), EIO, ENOMEM. */
+HEM_API hem_status hem_embedder_bytes(hem_embedder *embedder, const void *bytes, size_t size, const char *name,
+                                      const hem_box *box, float *vector, hem_error *err);
+
+/* The same of the file at `path`, whole. Errors: those of hem_embedder_bytes, ENOTFOUND. */
 HEM_API hem_status hem_embedder_photo(hem_embedder *embedder, const char *path, float *vector, hem_error *err);
+
+/* How long the last photo took, in nanoseconds: to be decoded and cut to its box, and to be embedded. Reading its file
+ * is neither. 0: it did not come so far. Either may be NULL. */
+HEM_API void hem_embedder_times(const hem_embedder *embedder, uint64_t *decode_ns, uint64_t *embed_ns);
 
 #ifdef __cplusplus
 }

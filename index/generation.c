@@ -60,12 +60,11 @@ static hem_status check_file(const hem__map *map, const hem__digest *wanted, con
 static hem_status read_manifest(const char *store, hem__generation *g, hem_error *err) {
   char *path = NULL;
   hem__map map = {0};
-  hem__digest digest;
-  hem_status status = read_current(store, g->name, &digest, err);
+  hem_status status = read_current(store, g->name, &g->digest, err);
   if (!status) status = hem__print(&g->folder, err, "%s/generations/%s", store, g->name);
   if (!status) status = hem__print(&path, err, "%s/manifest.json", g->folder);
   if (!status) status = hem__map_open(path, &map, err);
-  if (!status) status = check_file(&map, &digest, path, err);
+  if (!status) status = check_file(&map, &g->digest, path, err);
   if (!status) status = hem__manifest_parse((const char *)map.at, map.size, path, &g->manifest, err);
   hem__map_close(&map);
   free(path);

@@ -80,6 +80,7 @@ hem_status hem__manifest_parse(const char *json, size_t size, const char *name, 
 
 typedef struct hem__generation {
   char name[16];
+  hem__digest digest; /* of its manifest, as CURRENT has it */
   char *folder;
   hem__manifest manifest;
 } hem__generation;

@@ -13,9 +13,8 @@ typedef struct hem__question {
   size_t dim;
   const uint8_t *photo; /* bytes of a JPEG, PNG, WebP or AVIF file */
   size_t photo_size;
-  const char *item_id; /* what else is like it; the item itself is left out */
-  const float *box; /* of the photo: x, y, width, height; in pixels, or, where `box_parts`, in parts of it. NULL: all */
-  bool box_parts;
+  const char *item_id;  /* what else is like it; the item itself is left out */
+  const hem_box *box;   /* of the photo; NULL: all of it */
   bool explain;         /* wants a metric and the catalogue */
   bool also_plain;      /* wants the ranking by distance beside the metric's */
   hem_search_options o; /* `size` is set by hem__question_start */
@@ -27,10 +26,11 @@ typedef struct hem__timing {
 
 /* Everything lives until the seat is given back or asked again. */
 typedef struct hem__reply {
-  const hem__edition *edition;
+  const hem_engine_info *info;
   hem_answer answer;
   hem__timing timing;
   const hem__explanation *explanations; /* one for each hit, or NULL */
+  const hem__space *space;              /* whose blocks they name */
   float nearest;                        /* with explanations: the distance of the nearest photo */
   const hem_hit *plain;                 /* the hits by distance, or NULL */
   size_t plain_count;
@@ -49,7 +49,7 @@ void hem__question_start(hem__question *question);
 /* Does it take long? Then it belongs to service->photos. */
 static inline bool hem__question_long(const hem__question *q) { return q->photo != NULL; }
 
-/* Answers. `reply` is written also on failure, as far as it came (edition, timing). Errors: those of hem_search;
+/* Answers. `reply` is written also on failure, as far as it came (info, timing). Errors: those of hem_search;
  * of photos, those of hem_embedder_photo; ENOTFOUND (item); EUNSUPPORTED (explanations without metric or catalogue). */
 hem_status hem__ask(hem__seat *seat, const hem__question *question, hem__reply *reply, hem_error *err);
 
