@@ -82,7 +82,7 @@ static uint32_t flags_of(const hem__wire_search *s) {
   const hem_search_options *o = &s->options;
   return (o->exact ? HEM__FLAG_EXACT : 0U) | (o->photos ? HEM__FLAG_PHOTOS : 0U) |
          (o->leave_out ? HEM__FLAG_LEAVE_OUT : 0U) | (o->plain ? HEM__FLAG_PLAIN : 0U) |
-         (s->boxed ? HEM__FLAG_BOX : 0U) | (s->box_parts ? HEM__FLAG_PARTS : 0U);
+         (s->boxed ? HEM__FLAG_BOX : 0U) | (s->boxed && s->box.parts ? HEM__FLAG_PARTS : 0U);
 }
 
 /* The size of all strings with their ends. */
@@ -162,7 +162,7 @@ hem_status hem__wire_search_write(hem__buffer *out, uint64_t id, const hem__wire
                                .categories = (uint32_t)o->category_count,
                                .labels = (uint32_t)s->label_count,
                                .text = (uint32_t)text};
-  if (s->boxed) memcpy(record.box, s->box, sizeof record.box);
+  if (s->boxed) memcpy(record.box, (double[4]){s->box.x, s->box.y, s->box.width, s->box.height}, sizeof record.box);
   status = hem__wire_frame_open(out, id, HEM__WIRE_SEARCH, &start, err);
   if (!status) status = hem__buffer_add(out, &record, sizeof record, err);
   if (!status) status = hem__buffer_add(out, s->vectors, vectors, err);
@@ -244,8 +244,8 @@ static void read_options(const hem__search_record *r, const hem__wire_names *nam
   out->labels = r->labels ? names->at + r->categories : NULL;
   out->label_count = r->labels;
   out->boxed = r->flags & HEM__FLAG_BOX;
-  out->box_parts = r->flags & HEM__FLAG_PARTS;
-  memcpy(out->box, r->box, sizeof out->box);
+  out->box = (hem_box){
+      .x = r->box[0], .y = r->box[1], .width = r->box[2], .height = r->box[3], .parts = r->flags & HEM__FLAG_PARTS};
 }
 
 hem_status hem__wire_search_read(const uint8_t *body, size_t size, hem__wire_names *names, hem__wire_search *out,

@@ -55,9 +55,8 @@ typedef struct hem__wire_search {
   const uint8_t *photo;
   size_t photo_size;
   const char *item_id;
-  bool boxed,
-      box_parts; /* boxed: `box` is x, y, width, height of the photo; in pixels, or, box_parts, in parts of it */
-  double box[4];
+  bool boxed; /* only the part `box` of the photo */
+  hem_box box;
   const char *const *labels;
   size_t label_count;
   hem_search_options options;
