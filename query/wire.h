@@ -108,6 +108,7 @@ typedef struct hem__wire_writer {
   hem__buffer frame, text;
   size_t size_max; /* of a frame; 0: what a frame can say */
   size_t answers;
+  hem__wire_about about; /* to be filled in between begin and end; strings borrowed until then */
   struct {
     const char *at;
     uint32_t offset;
@@ -116,14 +117,14 @@ typedef struct hem__wire_writer {
 
 void hem__wire_writer_clear(hem__wire_writer *w);
 
-/* Starts a reply of this type, to request `id`; what the writer held is dropped. `about` may change until the end. */
+/* Starts a reply of this type, to request `id`; what the writer held is dropped. */
 hem_status hem__wire_begin(hem__wire_writer *w, uint64_t id, hem__wire_type type, hem_error *err);
 /* The answer to the next vector of a search. Errors: EINVAL (beyond size_max), ENOMEM. */
 hem_status hem__wire_answer(hem__wire_writer *w, const hem_answer *answer, hem_error *err);
 hem_status hem__wire_describe(hem__wire_writer *w, const hem__wire_info *info, const hem__wire_category *categories,
                               hem_error *err);
 /* w->frame is what to send from here on. */
-hem_status hem__wire_end(hem__wire_writer *w, const hem__wire_about *about, hem_error *err);
+hem_status hem__wire_end(hem__wire_writer *w, hem_error *err);
 /* A whole reply that says what was wrong; `about` may be NULL. Errors: ENOMEM. */
 hem_status hem__wire_failed(hem__wire_writer *w, uint64_t id, hem__wire_type type, const hem_error *why,
                             const hem__wire_about *about, hem_error *err);

@@ -16,6 +16,7 @@ hem_status hem__wire_begin(hem__wire_writer *w, uint64_t id, hem__wire_type type
   size_t start;
   w->frame.size = w->text.size = w->answers = 0;
   w->category.at = w->label.at = NULL;
+  w->about = (hem__wire_about){0};
   hem_status status = hem__wire_frame_open(&w->frame, id, (uint8_t)type, &start, err);
   return status ? status : hem__buffer_add(&w->frame, &none, sizeof none, err);
 }
@@ -103,9 +104,8 @@ hem_status hem__wire_describe(hem__wire_writer *w, const hem__wire_info *info, c
 }
 
 /* What is behind the head tells what kind of reply it is. */
-static hem_status end(hem__wire_writer *w, const hem_error *why, const hem__wire_about *about, hem_error *err) {
-  static const hem__wire_about nothing;
-  if (!about) about = &nothing;
+static hem_status end(hem__wire_writer *w, const hem_error *why, hem_error *err) {
+  const hem__wire_about *about = &w->about;
   hem__header_record header;
   hem__reply_record r = {.status = why ? (uint32_t)why->code : HEM_OK,
                          .answers = (uint32_t)w->answers,
@@ -132,14 +132,14 @@ static hem_status end(hem__wire_writer *w, const hem_error *why, const hem__wire
   return hem__wire_frame_close(&w->frame, 0, err);
 }
 
-hem_status hem__wire_end(hem__wire_writer *w, const hem__wire_about *about, hem_error *err) {
-  return end(w, NULL, about, err);
-}
+hem_status hem__wire_end(hem__wire_writer *w, hem_error *err) { return end(w, NULL, err); }
 
 hem_status hem__wire_failed(hem__wire_writer *w, uint64_t id, hem__wire_type type, const hem_error *why,
                             const hem__wire_about *about, hem_error *err) {
   hem_status status = hem__wire_begin(w, id, type, err);
-  return status ? status : end(w, why, about, err);
+  if (status) return status;
+  if (about) w->about = *about;
+  return end(w, why, err);
 }
 
 /* ---- reading ---- */

@@ -105,16 +105,6 @@ static void remove_file(hem__socket *s) {
 
 /* ---- who connects ---- */
 
-static bool is_welcome(const hem__socket *s, int fd, hem_error *why) {
-  struct ucred peer;
-  socklen_t size = sizeof peer;
-  if (s->o.any_user) return true;
-  bool known = getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0;
-  if (known && (peer.uid == geteuid() || peer.uid == 0)) return true;
-  hem__fail(why, HEM_EINVAL, "this server answers user %ld and root only", (long)geteuid());
-  return false;
-}
-
 static void watch_listener(hem__socket *s) {
   struct epoll_event event = {.events = EPOLLIN | EPOLLONESHOT, .data.u64 = of_listener};
   epoll_ctl(s->epoll, EPOLL_CTL_MOD, s->listener, &event);
@@ -123,21 +113,17 @@ static void watch_listener(hem__socket *s) {
 /* At most `limit`. Returns false where the system has no more descriptors. */
 static bool accept_some(hem__socket *s, size_t limit) {
   for (size_t i = 0; i < limit; i++) {
-    hem_error why;
     int fd = accept4(s->listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
     if (fd < 0 && (errno == EINTR || errno == ECONNABORTED)) continue;
     if (fd < 0) return errno == EAGAIN || errno == EWOULDBLOCK;
-    if (is_welcome(s, fd, &why)) {
-      hem__connection_open(s, fd);
-    } else {
-      hem__connection_refuse(s, fd, &why);
-    }
+    hem__connection_open(s, fd);
   }
   return true;
 }
 
 /* Without descriptors, at once would be too soon: sweep() looks again. */
 static void accept_turn(hem__socket *s) {
+  if (atomic_load(&s->stopping)) return;
   if (accept_some(s, ACCEPTS)) {
     watch_listener(s);
   } else {
@@ -323,9 +309,9 @@ static void wait_for_end(hem__socket *s) {
 void hem__socket_stop(hem__socket *s, unsigned grace_ms) {
   if (!s) return;
   remove_file(s);
-  /* Who has connected by now may have asked. */
-  accept_some(s, SIZE_MAX);
-  shutdown(s->listener, SHUT_RDWR);
+  atomic_store(&s->stopping, true);
+  accept_some(s, SIZE_MAX);                      /* who has connected by now may have asked */
+  if (s->path) shutdown(s->listener, SHUT_RDWR); /* else somebody else may go on to listen there */
   for (size_t i = 0; i < s->o.connections_max; i++) hem__connection_end_input(&s->connections[i]);
   wait_for_answers(s, grace_ms);
   for (size_t i = 0; i < s->o.connections_max; i++) hem__connection_cut(&s->connections[i]);

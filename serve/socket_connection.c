@@ -1,5 +1,6 @@
 /* A connection: bytes in, frames out of them, replies out, and when it is looked at next. */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -96,32 +97,53 @@ bool hem__connection_is_dead(hem__connection *c) {
 /* ---- its start ---- */
 
 /* What the peer has not been told by then, it will not be: nobody waits for it. */
-void hem__connection_refuse(hem__socket *s, int fd, const hem_error *why) {
+static void refuse(hem__socket *s, int fd, const char *peer, const hem_error *why) {
   hem__wire_writer w = {0};
   if (!hem__wire_failed(&w, 0, HEM__WIRE_CLOSING, why, NULL, NULL))
     (void)!send(fd, w.frame.at, w.frame.size, MSG_NOSIGNAL | MSG_DONTWAIT);
   hem__wire_writer_clear(&w);
   close(fd);
-  atomic_fetch_add_explicit(&s->service->stats->refused[HEM__FRONT_SOCKET], 1, memory_order_relaxed);
+  hem__socket_note_refused(s, peer, "connect", why->code);
 }
 
-void hem__connection_open(hem__socket *s, int fd) {
+static hem_status check_peer(const hem__socket *s, int fd, char *peer, size_t room, hem_error *err) {
+  struct ucred who;
+  socklen_t size = sizeof who;
+  bool known = getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &size) == 0;
+  snprintf(peer, room, known ? "uid %ld" : "?", known ? (long)who.uid : 0L);
+  if (s->o.any_user || (known && (who.uid == geteuid() || who.uid == 0))) return HEM_OK;
+  return hem__fail(err, HEM_EINVAL, "this server answers user %ld and root only", (long)geteuid());
+}
+
+static hem__connection *take_slot(hem__socket *s, hem_error *err) {
   pthread_mutex_lock(&s->lock);
   hem__connection *c = s->free;
   if (c) s->free = c->next;
   if (c) s->open++;
   pthread_mutex_unlock(&s->lock);
+  if (!c) hem__fail(err, HEM_EBUSY, "%zu connections are open, as many as this server takes", s->o.connections_max);
+  return c;
+}
+
+void hem__connection_open(hem__socket *s, int fd) {
+  char peer[sizeof s->connections->peer];
+  hem_error why;
+  hem_status status = check_peer(s, fd, peer, sizeof peer, &why);
+  hem__connection *c = status ? NULL : take_slot(s, &why);
   if (!c) {
-    hem_error why;
-    hem__fail(&why, HEM_EBUSY, "%zu connections are open, as many as this server takes", s->o.connections_max);
-    hem__connection_refuse(s, fd, &why);
+    refuse(s, fd, peer, &why);
     return;
   }
   atomic_fetch_add_explicit(&s->service->stats->connections[HEM__FRONT_SOCKET], 1, memory_order_relaxed);
   pthread_mutex_lock(&c->lock);
+  memcpy(c->peer, peer, sizeof peer);
   c->fd = fd;
   struct epoll_event event = {.events = EPOLLONESHOT | EPOLLIN, .data.u64 = (uint64_t)c->round << 32 | c->number};
-  if (epoll_ctl(s->epoll, EPOLL_CTL_ADD, fd, &event) != 0) end(c);
+  if (epoll_ctl(s->epoll, EPOLL_CTL_ADD, fd, &event) != 0) {
+    end(c);
+  } else if (atomic_load(&s->stopping)) {
+    shutdown(fd, SHUT_RD); /* hem__socket_stop may have been here before it */
+  }
   pthread_mutex_unlock(&c->lock);
 }
 

@@ -29,6 +29,7 @@ typedef struct hem__connection {
   hem__socket *socket;
   uint32_t number, round; /* its slot; counts the connections that it has held */
   int fd;                 /* -1: free */
+  char peer[24];          /* for the log */
   bool turn;              /* a worker is at it; it alone touches `in` */
   bool dead;              /* to be closed when nobody is at it any more */
   bool ended;             /* nothing more comes in */
@@ -55,7 +56,8 @@ struct hem__socket {
   uint64_t device, inode; /* of the file that was made there */
   hem__lock file_lock;
   int listener, epoll, wake; /* wake: an eventfd that ends the workers */
-  atomic_bool tired;         /* accept has failed: it is tried again a second later */
+  atomic_bool stopping;
+  atomic_bool tired; /* accept has failed: it is tried again a second later */
   atomic_uint_fast64_t swept_ns;
   atomic_size_t photo_bytes; /* of photos under way */
   pthread_mutex_t lock;      /* held for `free`, `open` and `jobs`; taken under a connection's */
@@ -68,7 +70,7 @@ struct hem__socket {
 
 /* ---- socket_connection.c ---- */
 
-/* Takes the fd into a free slot, or, where there is none, says so to the peer and closes it. */
+/* Takes the fd into a free slot. Where there is none, or the peer is not one to be answered, it is told and closed. */
 void hem__connection_open(hem__socket *socket, int fd);
 /* One turn, if the connection is still in this round. */
 void hem__connection_turn(hem__socket_worker *worker, hem__connection *c, uint32_t round, uint32_t events);
@@ -85,13 +87,14 @@ void hem__connection_cut(hem__connection *c);
 void hem__connection_end_input(hem__connection *c);
 /* Ends it if its peer has let it wait too long. */
 void hem__connection_check_time(hem__connection *c, uint64_t now_ns);
-/* Says why to a peer that was never a connection, and closes it. */
-void hem__connection_refuse(hem__socket *socket, int fd, const hem_error *why);
 
 /* ---- socket_request.c ---- */
 
 /* Answers a frame whose body is whole. `asked_ns`: when it came in. */
 void hem__socket_answer(hem__socket_worker *worker, hem__connection *c, const hem__wire_header *header,
                         const uint8_t *body, uint64_t asked_ns);
+
+/* Counts what was no question, and writes it down. */
+void hem__socket_note_refused(hem__socket *socket, const char *peer, const char *request, hem_status status);
 
 #endif

@@ -11,8 +11,7 @@ static const size_t photo_bytes_max = (size_t)1 << 29; /* of all photos under wa
 /* ---- sending ---- */
 
 static hem__wire_about about_of(const hem_engine_info *info, const hem__timing *t) {
-  hem__wire_about about = {.generation = info ? info->generation : ""};
-  if (info) about.certificate = info->certificate;
+  hem__wire_about about = {.generation = info->generation, .certificate = info->certificate};
   if (t)
     about.times = (hem__wire_times){
         .wait_ns = t->wait_ns, .decode_ns = t->decode_ns, .embed_ns = t->embed_ns, .search_ns = t->search_ns};
@@ -30,9 +29,18 @@ static void send_failure(hem__wire_writer *w, hem__connection *c, const hem__wir
   }
 }
 
+static const char *request_name(uint8_t type) {
+  return type == HEM__WIRE_SEARCH ? "search" : type == HEM__WIRE_INFO ? "info" : type == HEM__WIRE_PING ? "ping" : "?";
+}
+
+void hem__socket_note_refused(hem__socket *s, const char *peer, const char *request, hem_status status) {
+  hem__service_note(s->service,
+                    &(hem__event){.front = HEM__FRONT_SOCKET, .peer = peer, .request = request, .status = status});
+}
+
 static void refuse(hem__wire_writer *w, hem__connection *c, const hem__wire_header *h, const hem_error *why) {
-  atomic_fetch_add_explicit(&c->socket->service->stats->refused[HEM__FRONT_SOCKET], 1, memory_order_relaxed);
   send_failure(w, c, h, why, NULL);
+  hem__socket_note_refused(c->socket, c->peer, request_name(h->type), why->code);
 }
 
 static void trim(hem__wire_writer *w) {
@@ -51,67 +59,70 @@ typedef struct asked {
   uint64_t asked_ns, started_ns;
 } asked;
 
-/* THE place where a question's end is known, whatever came of it: counted here, and to be logged here. */
-static void note(const asked *a, hem_status status, const hem__timing *t, size_t no_match) {
-  hem__stats *stats = a->connection->socket->service->stats;
-  size_t questions = hem__max(a->search->count, 1);
-  atomic_fetch_add_explicit(&stats->answered[HEM__FRONT_SOCKET][status], questions, memory_order_relaxed);
-  if (no_match) atomic_fetch_add_explicit(&stats->no_match, no_match, memory_order_relaxed);
-  hem__histogram_add(&stats->stages[HEM__STAGE_WAIT], t->wait_ns);
-  if (a->search->photo) {
-    hem__histogram_add(&stats->stages[HEM__STAGE_DECODE], t->decode_ns);
-    hem__histogram_add(&stats->stages[HEM__STAGE_EMBED], t->embed_ns);
-  }
-  hem__histogram_add(&stats->stages[HEM__STAGE_SEARCH], t->search_ns);
-  hem__histogram_add(&stats->stages[HEM__STAGE_TOTAL], hem__now_ns() - a->asked_ns);
+static void note(const asked *a, const hem__question *q, const hem__reply *reply, hem_status status) {
+  hem__event event = {.front = HEM__FRONT_SOCKET,
+                      .peer = a->connection->peer,
+                      .request = "search",
+                      .question = q,
+                      .reply = reply,
+                      .status = status,
+                      .total_ns = hem__now_ns() - a->asked_ns};
+  hem__service_note(a->connection->socket->service, &event);
 }
 
-static hem_status ask_all(const asked *a, hem__seat *seat, hem__timing *t, size_t *no_match, hem_error *err) {
+static void start_question(const hem__wire_search *s, hem__question *q) {
+  hem__question_start(q);
+  q->o = s->options;
+  q->vector = s->vectors;
+  q->dim = s->dim;
+  q->photo = s->photo;
+  q->photo_size = s->photo_size;
+  q->item_id = s->item_id;
+  q->box = s->boxed ? &s->box : NULL;
+}
+
+/* Of each vector, or of the photo or item; all but the last are noted here, that one when it has been sent. */
+static hem_status ask_all(const asked *a, hem__seat *seat, hem__question *q, hem__reply *reply, hem_error *err) {
   const hem__wire_search *s = a->search;
-  hem__question q;
+  hem__timing sum = {.wait_ns = a->started_ns - a->asked_ns};
   hem_status status = HEM_OK;
-  hem__question_start(&q);
-  q.o = s->options;
-  q.photo = s->photo;
-  q.photo_size = s->photo_size;
-  q.item_id = s->item_id;
-  q.box = s->boxed ? &s->box : NULL;
-  q.dim = s->dim;
   for (size_t i = 0; i < hem__max(s->count, 1) && !status; i++) {
-    hem__reply reply;
-    if (s->vectors) q.vector = s->vectors + i * s->dim;
-    status = hem__ask(seat, &q, &reply, err);
-    t->decode_ns += reply.timing.decode_ns;
-    t->embed_ns += reply.timing.embed_ns;
-    t->search_ns += reply.timing.search_ns;
-    if (!status) *no_match += reply.answer.no_match;
-    if (!status) status = hem__wire_answer(a->writer, &reply.answer, err);
+    if (i) note(a, q, reply, HEM_OK);
+    if (s->vectors) q->vector = s->vectors + i * s->dim;
+    status = hem__ask(seat, q, reply, err);
+    reply->timing.wait_ns = sum.wait_ns;
+    sum.decode_ns += reply->timing.decode_ns;
+    sum.embed_ns += reply->timing.embed_ns;
+    sum.search_ns += reply->timing.search_ns;
+    if (!status) status = hem__wire_answer(a->writer, &reply->answer, err);
     if (status && s->count > 1) hem__fail_in(err, status, "vector %zu of %zu", i, s->count);
   }
+  a->writer->about = about_of(&seat->edition->info, &sum);
   return status;
 }
 
 /* From one generation, whatever is published meanwhile. */
 static void search(const asked *a) {
   hem__service *service = a->connection->socket->service;
-  hem__timing t = {.wait_ns = a->started_ns - a->asked_ns};
   hem__seat *seat = NULL;
+  hem__question q;
+  hem__reply reply = {0};
   hem_error err;
-  size_t no_match = 0;
   atomic_fetch_add_explicit(&service->stats->in_flight[HEM__FRONT_SOCKET], 1, memory_order_relaxed);
+  start_question(a->search, &q);
   a->writer->size_max = REPLY_BYTES_MAX;
   hem_status status = hem__wire_begin(a->writer, a->header->id, HEM__WIRE_SEARCH | HEM__WIRE_REPLY, &err);
   if (!status) status = hem__seat_take(service->live, &seat, &err);
-  if (!status) status = ask_all(a, seat, &t, &no_match, &err);
-  hem__wire_about about = about_of(seat ? &seat->edition->info : NULL, &t);
-  if (!status) status = hem__wire_end(a->writer, &about, &err);
+  if (!status) status = ask_all(a, seat, &q, &reply, &err);
+  if (!status) status = hem__wire_end(a->writer, &err);
   if (!status) {
     hem__connection_send(a->connection, &a->writer->frame);
   } else {
+    hem__wire_about about = a->writer->about;
     send_failure(a->writer, a->connection, a->header, &err, &about);
   }
+  note(a, &q, &reply, status);
   hem__seat_give(service->live, seat);
-  note(a, status, &t, no_match);
   atomic_fetch_sub_explicit(&service->stats->in_flight[HEM__FRONT_SOCKET], 1, memory_order_relaxed);
   trim(a->writer);
 }
@@ -229,12 +240,12 @@ static void tell(hem__socket_worker *w, hem__connection *c, const hem__wire_head
   hem_status status = hem__wire_begin(&w->writer, h->id, h->type | HEM__WIRE_REPLY, &err);
   if (!status) status = hem__seat_take(live, &seat, &err);
   if (!status && h->type == HEM__WIRE_INFO) status = put_info(w, seat, &err);
-  hem__wire_about about = about_of(seat ? &seat->edition->info : NULL, NULL);
-  if (!status) status = hem__wire_end(&w->writer, &about, &err);
+  if (seat) w->writer.about = about_of(&seat->edition->info, NULL);
+  if (!status) status = hem__wire_end(&w->writer, &err);
   if (!status) {
     hem__connection_send(c, &w->writer.frame);
   } else {
-    send_failure(&w->writer, c, h, &err, &about);
+    send_failure(&w->writer, c, h, &err, NULL);
   }
   hem__seat_give(live, seat);
 }
