@@ -55,6 +55,7 @@ static hem_status take_lock(hem__socket *s, hem_error *err) {
   char *path = NULL;
   hem_status status = hem__print(&path, err, "%s.lock", s->path);
   if (!status) status = hem__lock_take(path, s->path, &s->file_lock, err);
+  if (status == HEM_EBUSY) hem__fail(err, status, "%s: another server answers there", s->path);
   free(path);
   return status;
 }
