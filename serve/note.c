@@ -11,6 +11,7 @@ static const char *const front_names[HEM__FRONTS] = {[HEM__FRONT_SOCKET] = "unix
 
 static void count(hem__stats *stats, const hem__event *e) {
   if (!e->question) {
+    if (!e->status) return; /* for the page, for counters: no question, and nothing wrong */
     atomic_fetch_add_explicit(&stats->refused[e->front], 1, memory_order_relaxed);
     return;
   }
