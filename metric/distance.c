@@ -46,6 +46,53 @@ INLINE void keys(hem_distance distance, const float *query, const float *rows, s
   }
 }
 
+/* ---- rows here and there ---- */
+
+enum { PART = 4 * LANES };
+
+/* No term of a distance is negative, and rounding keeps order: what is beyond the limit after some of the terms is so
+ * after all of them. */
+INLINE float limited_key(hem_distance distance, const float *a, const float *b, size_t dim, float limit) {
+  float lanes[LANES] = {0};
+  size_t i = 0;
+  while (i + LANES <= dim) {
+    size_t end = hem__min(dim, i + PART);
+    for (; i + LANES <= end; i += LANES)
+      for (size_t j = 0; j < LANES; j++) lanes[j] += term(distance, a[i + j], b[i + j]);
+    if (i + LANES <= dim) {
+      float part = sum_of(lanes);
+      if (part > limit) return part;
+    }
+  }
+  for (size_t j = 0; i + j < dim; j++) lanes[j] += term(distance, a[i + j], b[i + j]);
+  return sum_of(lanes);
+}
+
+/* A row begins anywhere in memory: its first lines are asked for while the one before it is computed. */
+INLINE void prefetch(const float *row, size_t dim) {
+  enum { LINE = 16, LINES = 16 };
+  size_t end = hem__min(dim, LINE * LINES);
+  for (size_t i = 0; i < end; i += LINE) __builtin_prefetch(row + i);
+}
+
+INLINE void keys_some(const hem__some *s, float *out) {
+  size_t dim = s->vectors.dim;
+  if (s->count) prefetch(hem__row(s->vectors, s->rows[0]), dim);
+  for (size_t i = 0; i < s->count; i++) {
+    const float *row = hem__row(s->vectors, s->rows[i]);
+    if (i + 1 < s->count) prefetch(hem__row(s->vectors, s->rows[i + 1]), dim);
+    if (s->distance == HEM_L2) {
+      out[i] = limited_key(HEM_L2, s->query, row, dim, s->limit);
+    } else if (s->distance == HEM_L1) {
+      out[i] = limited_key(HEM_L1, s->query, row, dim, s->limit);
+    } else {
+      out[i] = key(HEM_IP, s->query, row, dim);
+    }
+  }
+}
+
+/* ---- which processor ---- */
+
 static void keys_baseline(hem_distance distance, const float *query, const float *rows, size_t count, size_t dim,
                           float *out) {
   keys(distance, query, rows, count, dim, out);
@@ -57,6 +104,24 @@ __attribute__((target("avx2,fma"))) static void keys_avx2(hem_distance distance,
   keys(distance, query, rows, count, dim, out);
 }
 #endif
+
+static void keys_some_baseline(const hem__some *some, float *out) { keys_some(some, out); }
+
+#if defined(__x86_64__)
+__attribute__((target("avx2,fma"))) static void keys_some_avx2(const hem__some *some, float *out) {
+  keys_some(some, out);
+}
+#endif
+
+void hem__keys_some(const hem__some *some, float *out) {
+#if defined(__x86_64__)
+  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) {
+    keys_some_avx2(some, out);
+    return;
+  }
+#endif
+  keys_some_baseline(some, out);
+}
 
 size_t hem__keys_paths(hem__keys_path *out[HEM__KEYS_PATHS]) {
   size_t count = 0;

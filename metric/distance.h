@@ -13,6 +13,19 @@
  * (dim + 2) * 6e-8 of the sum of the terms' sizes. The same machine gives the same bits every time. */
 void hem__keys(hem_distance distance, const float *query, const float *rows, size_t count, size_t dim, float *keys);
 
+/* Of rows here and there in a matrix. */
+typedef struct hem__some {
+  hem_distance distance;
+  const float *query;
+  hem__matrix vectors;
+  const uint32_t *rows; /* `count` of them */
+  size_t count;
+  float limit; /* of no interest is what is farther: its key may be any that is above the limit. INFINITY: all are */
+} hem__some;
+
+/* keys[i] = key between the query and vectors.rows[i], to the bit as hem__keys computes it. */
+void hem__keys_some(const hem__some *some, float *keys);
+
 /* The ways of computing keys that this processor has, for tests; the first is everybody's. */
 typedef void hem__keys_path(hem_distance distance, const float *query, const float *rows, size_t count, size_t dim,
                             float *keys);
