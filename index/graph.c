@@ -199,6 +199,7 @@ typedef struct search {
   const hem__graph *graph;
   const float *query;
   hem__graph_scratch *s;
+  float start;        /* hem__coded_query */
   size_t count, room; /* of the pool */
 } search;
 
@@ -219,13 +220,26 @@ static size_t take_new(const hem__graph *g, links *list, hem__graph_scratch *s, 
 
 static void keys_of(const search *q, const uint32_t *rows, size_t count, float limit, float *keys) {
   const hem__graph *g = q->graph;
-  hem__keys_some(&(hem__some){.distance = g->distance,
-                              .query = q->query,
-                              .vectors = g->vectors,
-                              .rows = rows,
-                              .count = count,
-                              .limit = limit},
-                 keys);
+  if (g->codes) {
+    hem__keys_coded(&(hem__coded){.distance = g->distance,
+                                  .scale = q->s->scaled,
+                                  .shift = q->s->scaled + g->vectors.dim,
+                                  .start = q->start,
+                                  .codes = g->codes,
+                                  .dim = g->vectors.dim,
+                                  .rows = rows,
+                                  .count = count,
+                                  .limit = limit},
+                    keys);
+  } else {
+    hem__keys_some(&(hem__some){.distance = g->distance,
+                                .query = q->query,
+                                .vectors = g->vectors,
+                                .rows = rows,
+                                .count = count,
+                                .limit = limit},
+                   keys);
+  }
 }
 
 static void start_round(hem__graph_scratch *s) {
@@ -302,6 +316,8 @@ static size_t follow(search *q, uint32_t row) {
 
 size_t hem__graph_search(const hem__graph *g, const float *query, size_t k, hem__graph_scratch *s, hem__near *out) {
   search q = {.graph = g, .query = query, .s = s, .room = hem__min(hem__max(k, g->ef_search), g->vectors.rows)};
+  if (g->codes)
+    q.start = hem__coded_query(g->distance, query, g->trained, g->vectors.dim, s->scaled, s->scaled + g->vectors.dim);
   hem__near entry = find_entry(&q);
   start_round(s);
   s->seen[entry.row] = s->round;
