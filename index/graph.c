@@ -176,7 +176,9 @@ hem_status hem__graph_read(const hem__graph_source *from, hem__graph *out, hem_e
   bool coded = from->size >= 4 && memcmp(from->bytes, "IHNs", 4) == 0;
   bool fine = hem__mul(from->vectors.rows, from->vectors.dim, &values) && from->vectors.rows <= INT32_MAX &&
               take_name(&r, coded ? "IHNs" : "IHNf") && take_header(&r, from) && take_graph(&r, &g);
+  g.used = from->size - r.left;
   if (fine) fine = coded ? take_codes(&r, from, &g) : take_vectors(&r, from);
+  if (coded) g.used = from->size;
   if (!fine || r.left)
     return hem__fail(err, HEM_ECORRUPT, "%s is not a graph of %zu vectors of %zu values by %s", from->name,
                      from->vectors.rows, from->vectors.dim, hem_distance_name(from->distance));
@@ -314,7 +316,7 @@ static size_t follow(search *q, uint32_t row) {
   return first;
 }
 
-size_t hem__graph_search(const hem__graph *g, const float *query, size_t k, hem__graph_scratch *s, hem__near *out) {
+size_t hem__graph_search(const hem__graph *g, const float *query, size_t k, hem__graph_scratch *s) {
   search q = {.graph = g, .query = query, .s = s, .room = hem__min(hem__max(k, g->ef_search), g->vectors.rows)};
   if (g->codes)
     q.start = hem__coded_query(g->distance, query, g->trained, g->vectors.dim, s->scaled, s->scaled + g->vectors.dim);
@@ -332,7 +334,7 @@ size_t hem__graph_search(const hem__graph *g, const float *query, size_t k, hem_
     at = hem__min(at + 1, follow(&q, row));
   }
   size_t found = hem__min(q.count, k);
-  for (size_t i = 0; i < found; i++) out[i] = (hem__near){.key = s->pool[i].key, .row = s->pool[i].row & ~FOLLOWED};
+  for (size_t i = 0; i < found; i++) s->pool[i].row &= ~FOLLOWED;
   return found;
 }
 

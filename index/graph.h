@@ -22,10 +22,11 @@ typedef struct hem__graph {
   uint32_t entry, top;                 /* the row at which searches begin, and the highest level, which is its */
   const uint8_t *codes;                /* in the file: u8 [rows][dim]; NULL: `vectors` are compared with */
   const uint8_t *trained;              /* likewise: float [2][dim], the lowest value and the range of a dimension */
+  size_t used; /* bytes that are read of the file; behind them lies FAISS's copy of the vectors */
 } hem__graph;
 
-/* `bytes` must stay. Every link is checked, so that a search never leaves them. ef_search 0: what the file says.
- * Errors: ECORRUPT: not such a file, or not one of these vectors and this distance. */
+/* What `used` counts of `bytes` must stay. Every link is checked, so that a search never leaves them. ef_search 0: what
+ * the file says. Errors: ECORRUPT: not such a file, or not one of these vectors and this distance. */
 typedef struct hem__graph_source {
   const uint8_t *bytes;
   size_t size;
@@ -49,9 +50,8 @@ typedef struct hem__graph_scratch {
 hem_status hem__graph_reserve(const hem__graph *graph, size_t k, hem__graph_scratch *scratch, hem_error *err);
 void hem__graph_scratch_clear(hem__graph_scratch *scratch);
 
-/* The k nearest rows it finds, nearest first; returns how many, fewer than k where links lead to no more. Keys are
- * those of hem__keys, or with codes rough ones. No allocation. */
-size_t hem__graph_search(const hem__graph *graph, const float *query, size_t k, hem__graph_scratch *scratch,
-                         hem__near *out);
+/* Leaves the k nearest rows that it finds in scratch->pool, nearest first, and returns how many: fewer than k where
+ * links lead to no more. Keys are those of hem__keys, or with codes rough ones. No allocation. */
+size_t hem__graph_search(const hem__graph *graph, const float *query, size_t k, hem__graph_scratch *scratch);
 
 #endif

@@ -8,8 +8,8 @@
 #define HEM__KEY_INLINE static inline __attribute__((always_inline))
 
 enum {
-  HEM__KEY_LANES = 32,                 /* running sums of a key: dimension d goes into sum d % 32 */
-  HEM__KEY_PART = 4 * HEM__KEY_LANES   /* dimensions between two looks at the limit */
+  HEM__KEY_LANES = 32,               /* running sums of a key: dimension d goes into sum d % 32 */
+  HEM__KEY_PART = 4 * HEM__KEY_LANES /* dimensions between two looks at the limit */
 };
 
 /* The ways of computing keys of one kind of processor: hem__keys, hem__keys_some, hem__keys_coded. */
