@@ -158,6 +158,16 @@ static bool take_vectors(reader *r, const hem__graph_source *from) {
   return take_name(r, name) && take_header(r, from) && take_all(r, 4, from->vectors.rows * from->vectors.dim);
 }
 
+static bool all_finite(const uint8_t *at, size_t count) {
+  bool fine = true;
+  for (size_t i = 0; i < count; i++) {
+    float value;
+    memcpy(&value, at + i * sizeof value, sizeof value);
+    fine &= isfinite(value) != 0;
+  }
+  return fine;
+}
+
 static bool take_codes(reader *r, const hem__graph_source *from, hem__graph *g) {
   enum { EIGHT_BITS = 0 };
   size_t dim = from->vectors.dim;
@@ -166,7 +176,7 @@ static bool take_codes(reader *r, const hem__graph_source *from, hem__graph *g) 
   if (take_long(r) != dim || take_long(r) != dim) return false;
   g->trained = take_all(r, 4, 2 * dim);
   g->codes = take_all(r, 1, from->vectors.rows * dim);
-  return g->trained && g->codes;
+  return g->trained && g->codes && all_finite(g->trained, 2 * dim);
 }
 
 hem_status hem__graph_read(const hem__graph_source *from, hem__graph *out, hem_error *err) {
@@ -316,6 +326,12 @@ static size_t follow(search *q, uint32_t row) {
   return first;
 }
 
+/* Whether ef photos are nearer than this one of the pool, which then need not be followed. */
+static bool is_enough(const search *q, size_t at) {
+  size_t ef = q->graph->ef_search;
+  return at >= ef && q->s->pool[ef - 1].key < q->s->pool[at].key;
+}
+
 size_t hem__graph_search(const hem__graph *g, const float *query, size_t k, hem__graph_scratch *s) {
   search q = {.graph = g, .query = query, .s = s, .room = hem__min(hem__max(k, g->ef_search), g->vectors.rows)};
   if (g->codes)
@@ -324,7 +340,7 @@ size_t hem__graph_search(const hem__graph *g, const float *query, size_t k, hem_
   start_round(s);
   s->seen[entry.row] = s->round;
   insert(&q, entry);
-  for (size_t at = 0; at < hem__min(q.count, g->ef_search);) {
+  for (size_t at = 0; at < q.count && !is_enough(&q, at);) {
     uint32_t row = s->pool[at].row;
     if (row & FOLLOWED) {
       at++;
