@@ -347,7 +347,7 @@ static struct MHD_Daemon *start_daemon(hem__http *http) {
 #if MHD_VERSION >= 0x00097700
       {MHD_OPTION_CLIENT_DISCIPLINE_LVL, 1, NULL},
 #else
-      {MHD_OPTION_STRICT_FOR_CLIENT, 1, NULL},
+      {MHD_OPTION_STRICT_FOR_CLIENT, 0, NULL}, /* the guard is stricter, and answers once (http_guard.c) */
 #endif
       {o->threads > 1 ? MHD_OPTION_THREAD_POOL_SIZE : MHD_OPTION_END, (intptr_t)o->threads, NULL},
       {MHD_OPTION_END, 0, NULL}};

@@ -8,7 +8,10 @@
  * token: refused); a line that starts with a blank is hung onto the *name* of the field before it; and a zero byte ends a
  * value early. The last two show in where fields lie: a value starts behind its name's colon, and the next name right
  * behind the line's end, unless something was moved or swallowed. Later libraries refuse all of these themselves, and
- * copy fields about: there `verbatim` is false. */
+ * copy fields about: there `verbatim` is false.
+ *
+ * What it refuses itself (a Content-Length that is no number, a line without a colon, more head than it has memory for) is
+ * refused in HTML, and of the first kind it sends the head of its answer twice before it closes: ugly, and harmless. */
 #include <ctype.h>
 #include <stdlib.h>
 #include <string.h>

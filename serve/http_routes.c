@@ -113,6 +113,7 @@ static const hem__route *find_route(const hem__exchange *x) {
 /* "http://host/path" and "/path" mean the same (RFC 9112, 3.2.2). */
 static bool split_target(hem__exchange *x) {
   char *target = x->target;
+  if (strpbrk(target, " \t")) return false;
   if (strncasecmp(target, "http://", 7) == 0) {
     target = strchr(target + 7, '/');
     if (!target) return false;
