@@ -63,6 +63,23 @@ static void write_abilities(hem__text *t, const hem__edition *e) {
   hem__text_string(t, "why_no_catalog", e->catalog ? NULL : e->why_no_catalog.message);
 }
 
+/* Photos to try, from all over the gallery. */
+static void write_examples(hem__text *t, const hem__edition *e) {
+  enum { EXAMPLES = 6 };
+  const hem__gallery *g = &e->engine->gallery;
+  size_t count = hem__min(EXAMPLES, g->photos);
+  hem__text_open(t, "examples", '[');
+  for (size_t i = 0; i < count; i++) {
+    size_t photo = (2 * i + 1) * g->photos / (2 * count); /* of fewer than 2^32 */
+    if (!has_picture(e, g->row[photo])) continue;
+    hem__text_open(t, NULL, '{');
+    hem__text_string(t, "item_id", g->text + g->item_id[g->item_of[photo]]);
+    hem__text_integer(t, "row", g->row[photo]);
+    hem__text_close(t, '}');
+  }
+  hem__text_close(t, ']');
+}
+
 void hem__answer_info(hem__exchange *x) {
   hem__text *t = &x->text;
   hem__seat *seat;
@@ -80,6 +97,7 @@ void hem__answer_info(hem__exchange *x) {
   write_categories(t, seat->edition);
   write_metric(t, info);
   write_abilities(t, seat->edition);
+  write_examples(t, seat->edition);
   hem__text_integer(t, "body_bytes_max", x->shared->options.body_bytes_max);
   hem__text_integer(t, "batch_max", HEM__HTTP_BATCH_MAX);
   hem__text_close(t, '}');
@@ -179,7 +197,8 @@ static void send_picture(hem__exchange *x, const hem__edition *e, size_t row) {
   }
   hem_status status = hem__pictures_bytes(e->pictures, row, &x->owned, &x->byte_count, &head.type, &err);
   if (status) {
-    hem__exchange_fail(x, status == HEM_EMISMATCH || status == HEM_ENOTFOUND ? 404 : hem__http_status(status, false), &err);
+    hem__exchange_fail(x, status == HEM_EMISMATCH || status == HEM_ENOTFOUND ? 404 : hem__http_status(status, false),
+                       &err);
     return;
   }
   x->bytes = x->owned;
