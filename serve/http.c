@@ -149,7 +149,8 @@ static enum MHD_Result take_head(hem__visitor *v, const char *method, const char
   v->stage = VISIT_BODY;
   v->x.method = method;
   if (hem__exchange_route(&v->x)) return MHD_YES;
-  if (!head->status && !head->chunked && !head->length) return MHD_YES; /* nothing follows: the connection can be kept */
+  /* Well-formed, and nothing follows: the connection can be kept. */
+  if (v->x.reply.status != 400 && !head->status && !head->chunked && !head->length) return MHD_YES;
   if (!hem__guest_answer(&v->guest)) return MHD_NO;
   v->guest.linger = true; /* libmicrohttpd closes after an early answer */
   v->stage = VISIT_DONE;
