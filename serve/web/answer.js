@@ -85,11 +85,10 @@ function tile(hit, generation, [kind, mark, meaning] = [], scored, handlers) {
 }
 
 export function drawSkeletons(k, plain) {
-  const grid = byId("pane-metric").querySelector(".grid");
-  grid.replaceChildren(...Array.from({ length: Math.min(k, SKELETONS_MOST) }, () =>
-    element("li", { className: "tile skeleton", "aria-hidden": "true" }, element("span", { className: "frame" }),
-            ...["name", "kind", "chance", "actions"].map(className => element("p", { className })))));
-  byId("pane-plain").querySelector(".grid").replaceChildren();
+  for (const grid of byId("panes").querySelectorAll(".grid"))
+    grid.replaceChildren(...Array.from({ length: Math.min(k, SKELETONS_MOST) }, () =>
+      element("li", { className: "tile skeleton", "aria-hidden": "true" }, element("span", { className: "frame" }),
+              ...["name", "kind", "chance", "actions"].map(className => element("p", { className })))));
   byId("verdict").hidden = true;
   byId("heading").textContent = "Searching…";
   byId("summary").textContent = "\u00a0";

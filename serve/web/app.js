@@ -71,7 +71,10 @@ async function search({ pressed = false, focus = false } = {}) {
   const running = state.running = new AbortController();
   if (!q.item) state.asked = true;
   show("results");
-  if (pressed || !byId("results").dataset.filled) drawSkeletons(q.k, q.plain);
+  if (pressed || !byId("results").dataset.filled) {
+    drawSkeletons(q.k, q.plain);
+    chooseView();
+  }
   byId("answer").setAttribute("aria-busy", "true");
   byId("live").textContent = "Searching…";
   if (pressed && NARROW.matches) byId("answer").scrollIntoView({ behavior: CALM.matches ? "auto" : "smooth" });
@@ -137,8 +140,8 @@ function fail(error, retry) {
 }
 
 function chooseView() {
-  const both = byId("views").hidden ? "metric" : document.querySelector("input[name=view]:checked").value;
-  byId("panes").dataset.view = both;
+  const chosen = document.querySelector("input[name=view]:checked").value;
+  byId("panes").dataset.view = byId("views").hidden ? "metric" : chosen;
 }
 
 function markTwins(event) {

@@ -96,8 +96,9 @@ class PageUse(PageCase):
         self.between.alter = held
         self.choose(self.photo())
         self.one("#search").click()
-        self.until("document.querySelectorAll('.tile.skeleton').length === 20", "skeletons are shown")
+        self.until("document.querySelectorAll('#pane-metric .skeleton').length === 20", "skeletons are shown")
         self.assertEqual(self.one("#answer").get_attribute("aria-busy"), "true")
+        self.assertFalse(self.one("#pane-plain").is_displayed())
         top, tall = place("grid")["top"], place("tile")["height"]
         go.set()
         self.until_tiles(20, "the answer takes their place")
