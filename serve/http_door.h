@@ -27,6 +27,7 @@ typedef struct hem__guest {
   bool linger;                   /* the client may still be sending: read on after the end */
   uint32_t seen_requests;        /* the door's own: when it last looked, and ... */
   uint64_t seen_bytes;           /* ... how much had come in by then */
+  bool seen_over;                /* and nothing more would */
   struct hem__guest *next, *previous;
 } hem__guest;
 

@@ -89,6 +89,27 @@ START_TEST(requests_have_to_come_in_in_time) {
 }
 END_TEST
 
+/* A client that has said all there is to say gets its answer, and then an end, not a minute of silence. */
+START_TEST(a_client_that_is_done_is_let_go) {
+  hem__served s;
+  hem__serve(&s, (hem__http_options){.threads = 2}, 1, 1);
+  for (int partial = 0; partial < 2; partial++) {
+    for (int i = 0; i < 5; i++) {
+      int fd = hem__http_connect(s.port);
+      double begun = now();
+      if (partial) send_text(fd, "POST /score HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nhalf");
+      if (!partial) send_vectors(fd, 1);
+      shutdown(fd, SHUT_WR);
+      ck_assert_int_ge(hem__http_receive(fd, said, sizeof said, 5), 0);
+      ck_assert_double_lt(now() - begun, 2);
+      ck_assert_msg(partial || says("200 OK"), "%s", said);
+      close(fd);
+    }
+  }
+  hem__served_end(&s, 1000);
+}
+END_TEST
+
 START_TEST(connections_are_counted) {
   enum { MOST = 4 };
   int fds[MOST];
@@ -290,5 +311,5 @@ START_TEST(addresses) {
 }
 END_TEST
 
-HEM_TESTS("http_server", requests_have_to_come_in_in_time, connections_are_counted, bodies_are_counted,
+HEM_TESTS("http_server", requests_have_to_come_in_in_time, a_client_that_is_done_is_let_go, connections_are_counted, bodies_are_counted,
           what_is_long_waits_and_what_is_quick_does_not, it_stops_when_what_was_asked_is_answered, many_clients_at_once, addresses)
