@@ -1,8 +1,8 @@
 /* libmicrohttpd's only user: it parses requests and sends answers, on threads of its own (epoll, one a core).
  *
- * What is quick (vectors, files of the page) is answered on the thread that read it, to the end: no other thread is woken
- * for it, and its answer leaves in one system call. What is long (photos, large batches) is handed to service->photos, and
- * its connection suspended, which costs two wake-ups and keeps the thread free for others.
+ * What is quick (vectors, files of the page) is answered on the thread that read it, to the end: no other thread is
+ * woken for it, and its answer leaves in one system call. What is long (photos, large batches) is handed to
+ * service->photos, and its connection suspended, which costs two wake-ups and keeps the thread free for others.
  *
  * A connection owns one hem__visitor, which keeps its buffers from request to request. Only the connection's own thread
  * touches it, but for the time in which it is suspended: then only the job does, until it resumes it. */
@@ -27,10 +27,10 @@ enum {
   CONNECTIONS = 512,
   BODY_BYTES = 32 << 20,
   DEADLINE_MS = 10000,
-  IDLE_SECONDS = 75,       /* a kept connection that asks nothing; proxies let theirs go after 60 */
-  POOL_BYTES = 32 << 10,   /* libmicrohttpd's memory of a connection: head and read buffer */
+  IDLE_SECONDS = 75,     /* a kept connection that asks nothing; proxies let theirs go after 60 */
+  POOL_BYTES = 32 << 10, /* libmicrohttpd's memory of a connection: head and read buffer */
   BACKLOG = 1024,
-  SPARE = 64,              /* connections that libmicrohttpd may still count when they have left */
+  SPARE = 64, /* connections that libmicrohttpd may still count when they have left */
 };
 
 struct hem__http {
@@ -38,7 +38,7 @@ struct hem__http {
   struct MHD_Daemon *daemon;
   hem__door *door;
   unsigned port;
-  atomic_bool stopping;    /* nothing is suspended any more */
+  atomic_bool stopping; /* nothing is suspended any more */
   atomic_size_t suspended;
 };
 
@@ -309,7 +309,8 @@ static hem_status listen_at(const char *address, int *out, hem_error *err) {
   char host[256], port[8];
   struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV | AI_PASSIVE}, *found = NULL;
   if (!split_address(address, host, port))
-    return hem__fail(err, HEM_EINVAL, "'%s' is no address to listen at: wanted 127.0.0.1:8080, [::1]:8080 or 8080", address);
+    return hem__fail(err, HEM_EINVAL, "'%s' is no address to listen at: wanted 127.0.0.1:8080, [::1]:8080 or 8080",
+                     address);
   int why = getaddrinfo(host, port, &hints, &found);
   if (why) return hem__fail(err, HEM_EINVAL, "cannot listen at %s: %s", address, gai_strerror(why));
   int fd = socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
@@ -346,18 +347,19 @@ static struct MHD_Daemon *start_daemon(hem__http *http) {
   const hem__http_options *o = &http->shared.options;
   struct MHD_OptionItem more[] = {
 #if MHD_VERSION >= 0x00097700
-      {MHD_OPTION_CLIENT_DISCIPLINE_LVL, 1, NULL},
+    {MHD_OPTION_CLIENT_DISCIPLINE_LVL, 1, NULL},
 #else
-      {MHD_OPTION_STRICT_FOR_CLIENT, 0, NULL}, /* the guard is stricter, and answers once (http_guard.c) */
+    {MHD_OPTION_STRICT_FOR_CLIENT, 0, NULL}, /* the guard is stricter, and answers once (http_guard.c) */
 #endif
-      {o->threads > 1 ? MHD_OPTION_THREAD_POOL_SIZE : MHD_OPTION_END, (intptr_t)o->threads, NULL},
-      {MHD_OPTION_END, 0, NULL}};
+    {o->threads > 1 ? MHD_OPTION_THREAD_POOL_SIZE : MHD_OPTION_END, (intptr_t)o->threads, NULL},
+    {MHD_OPTION_END, 0, NULL}
+  };
   return MHD_start_daemon(
       MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_NO_LISTEN_SOCKET | MHD_USE_ITC | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL,
-      handle, http, MHD_OPTION_CONNECTION_LIMIT, (unsigned)(o->connections_max + SPARE),
-      MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_SECONDS, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)POOL_BYTES,
-      MHD_OPTION_URI_LOG_CALLBACK, begin, http, MHD_OPTION_NOTIFY_COMPLETED, complete, http,
-      MHD_OPTION_NOTIFY_CONNECTION, notify, http, MHD_OPTION_ARRAY, more, MHD_OPTION_END);
+      handle, http, MHD_OPTION_CONNECTION_LIMIT, (unsigned)(o->connections_max + SPARE), MHD_OPTION_CONNECTION_TIMEOUT,
+      (unsigned)IDLE_SECONDS, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)POOL_BYTES, MHD_OPTION_URI_LOG_CALLBACK,
+      begin, http, MHD_OPTION_NOTIFY_COMPLETED, complete, http, MHD_OPTION_NOTIFY_CONNECTION, notify, http,
+      MHD_OPTION_ARRAY, more, MHD_OPTION_END);
 }
 
 hem_status hem__http_start(hem__service *service, const hem__http_options *options, hem__http **out, hem_error *err) {

@@ -156,8 +156,8 @@ static line look_at_line(int fd) {
   return (line){info.tcpi_bytes_received, over};
 }
 
-/* A connection that is kept begins its next request with its first byte, which nobody announces: the door sees that more
- * has come in than when the last one was over. */
+/* A connection that is kept begins its next request with its first byte, which nobody announces: the door sees that
+ * more has come in than when the last one was over. */
 static void look_for_begin(hem__guest *guest, uint64_t bytes, uint64_t now) {
   uint32_t requests = (uint32_t)atomic_load(&guest->requests);
   uint64_t none = 0;
@@ -179,8 +179,8 @@ static void end(hem__guest *guest, bool say_why) {
   cut(guest);
 }
 
-/* A line that is over, and has been for a look: libmicrohttpd does not see that a client is done where it learns it in one
- * with the last bytes (epoll tells once, and it reads once). */
+/* A line that is over, and has been for a look: libmicrohttpd does not see that a client is done where it learns it in
+ * one with the last bytes (epoll tells once, and it reads once). */
 static void look_at_waiting(hem__door *door, hem__guest *guest, uint64_t since, uint64_t now) {
   line l = look_at_line(guest->fd);
   if (l.over && guest->seen_over) {

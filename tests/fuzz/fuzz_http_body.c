@@ -40,7 +40,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   hem__request request = {.form = (hem__body_form)((unsigned char)type[0] % 3)};
   unsigned refusal = 0;
   hem_error err = {0};
-  hem_status status = hem__request_read(&request, query[0] ? query : NULL, type[0] ? type + 1 : NULL, body, body_size, &refusal, &err);
+  hem_status status =
+      hem__request_read(&request, query[0] ? query : NULL, type[0] ? type + 1 : NULL, body, body_size, &refusal, &err);
   if (status) {
     HEM__FUZZ_ASSERT(err.message[0] && (refusal == 400 || refusal == 415 || refusal == 503));
   } else {
