@@ -114,21 +114,23 @@ static void run_job(hem__job *job) {
   atomic_fetch_sub(&http->suspended, 1);
 }
 
-/* Suspended first: the job may be done before this function is. */
-static void put_job(hem__visitor *v) {
+/* Suspended first: the job may be done before this function is, and then the visitor is not to be touched here any
+ * more. False: not suspended, and refused. */
+static bool put_job(hem__visitor *v) {
   hem__http *http = v->http;
   v->job.run = run_job;
   atomic_fetch_add(&http->suspended, 1);
   if (atomic_load(&http->stopping)) {
     atomic_fetch_sub(&http->suspended, 1);
     hem__exchange_refuse(&v->x, 503, NULL, "the server is stopping");
-    return;
+    return false;
   }
   MHD_suspend_connection(v->connection);
-  if (hem__jobs_put(http->shared.service->photos, &v->job)) return;
+  if (hem__jobs_put(http->shared.service->photos, &v->job)) return true;
   hem__exchange_refuse(&v->x, 503, NULL, "too many photos wait already");
   MHD_resume_connection(v->connection);
   atomic_fetch_sub(&http->suspended, 1);
+  return true;
 }
 
 /* ---- a request, step by step ---- */
@@ -178,10 +180,7 @@ static enum MHD_Result take_end(hem__visitor *v) {
   v->in_flight = true;
   v->x.begun_ns = hem__http_now_ns();
   atomic_fetch_add_explicit(&v->http->shared.service->stats->in_flight[HEM__FRONT_HTTP], 1, memory_order_relaxed);
-  if (!v->x.reply.status && hem__exchange_prepare(&v->x)) {
-    put_job(v);
-    return v->x.reply.status && atomic_load(&v->http->stopping) ? send_answer(v) : MHD_YES;
-  }
+  if (!v->x.reply.status && hem__exchange_prepare(&v->x)) return put_job(v) ? MHD_YES : send_answer(v);
   hem__exchange_answer(&v->x);
   return send_answer(v);
 }
