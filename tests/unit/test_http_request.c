@@ -29,7 +29,8 @@ static hem__head read_head(const char *lines, bool http_1_1) {
 }
 
 START_TEST(heads_that_are_fine) {
-  hem__head head = read_head("Host: a\r\nContent-Length:  12\r\nCONTENT-TYPE: image/png; x\r\nexpect: 100-Continue\r\n", true);
+  hem__head head =
+      read_head("Host: a\r\nContent-Length:  12\r\nCONTENT-TYPE: image/png; x\r\nexpect: 100-Continue\r\n", true);
   ck_assert_msg(head.status == 0, "%s", head.why);
   ck_assert(head.has_length && !head.chunked);
   ck_assert_uint_eq(head.length, 12);
@@ -126,7 +127,8 @@ START_TEST(tokens) {
   static const struct {
     const char *content;
     bool fine;
-  } files[] = {{"secret\n", true}, {" secret \r\n\n", true}, {"secret", true}, {"", false}, {"\n", false}, {"two words", false}, {"t\xC3\xA4", false}};
+  } files[] = {{"secret\n", true}, {" secret \r\n\n", true}, {"secret", true},    {"", false},
+               {"\n", false},      {"two words", false},     {"t\xC3\xA4", false}};
   for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
     hem__token token = {0};
     hem_error error;
@@ -173,8 +175,8 @@ END_TEST
 
 /* ---- requests ---- */
 
-static hem_status read_request(hem__request *r, hem__body_form form, const char *query, const char *type, const void *body,
-                               size_t size, hem_error *err) {
+static hem_status read_request(hem__request *r, hem__body_form form, const char *query, const char *type,
+                               const void *body, size_t size, hem_error *err) {
   static char copy[4096];
   static _Alignas(16) uint8_t bytes[1 << 16];
   unsigned refusal = 0;
@@ -216,18 +218,20 @@ static void check_options(const hem__asked *a) {
 
 START_TEST(options_are_the_same_everywhere) {
   hem__request r;
-  ck_ok(read_text(&r, HEM__ONE,
-                  "k=7&category=dress&category=long+skirt&label=red&rerank=300&min_probability=0.25&explain=true&also_plain=1&"
-                  "exact=true&photos=true&plain=0&name=mine&box=0.1,0,1,0.5",
-                  "image/jpeg", "photo", err));
+  ck_ok(read_text(
+      &r, HEM__ONE,
+      "k=7&category=dress&category=long+skirt&label=red&rerank=300&min_probability=0.25&explain=true&also_plain=1&"
+      "exact=true&photos=true&plain=0&name=mine&box=0.1,0,1,0.5",
+      "image/jpeg", "photo", err));
   check_options(&r.asked[0]);
   ck_assert_uint_eq(r.asked[0].question.photo_size, 5);
   clear(&r);
-  ck_ok(read_text(&r, HEM__ONE, NULL, "application/json",
-                  "{\"photo_base64\": \"cGhvdG8=\", \"k\": 7, \"categories\": [\"dress\", \"long skirt\"], \"label\": \"red\", "
-                  "\"rerank\": 300, \"min_probability\": 0.25, \"explain\": true, \"also_plain\": true, \"exact\": true, "
-                  "\"photos\": true, \"plain\": false, \"name\": \"mine\", \"box\": [0.1, 0, 1, 0.5]}",
-                  err));
+  ck_ok(read_text(
+      &r, HEM__ONE, NULL, "application/json",
+      "{\"photo_base64\": \"cGhvdG8=\", \"k\": 7, \"categories\": [\"dress\", \"long skirt\"], \"label\": \"red\", "
+      "\"rerank\": 300, \"min_probability\": 0.25, \"explain\": true, \"also_plain\": true, \"exact\": true, "
+      "\"photos\": true, \"plain\": false, \"name\": \"mine\", \"box\": [0.1, 0, 1, 0.5]}",
+      err));
   check_options(&r.asked[0]);
   ck_assert_mem_eq(r.asked[0].question.photo, "photo", 5);
   clear(&r);
@@ -235,7 +239,8 @@ START_TEST(options_are_the_same_everywhere) {
   ck_ok(read_text(&r, HEM__ONE, "k=9", "multipart/form-data; boundary=b",
                   FIELD("k", "7") FIELD("categories", "dress,long skirt") FIELD("labels", "red") FIELD("rerank", "300")
                       FIELD("min_probability", ".25") FIELD("explain", "1") FIELD("also_plain", "1") FIELD("exact", "1")
-                          FIELD("photos", "1") FIELD("name", "mine") FIELD("box", "10e-2,0,1,0.5") FIELD("photo", "photo") "--b--",
+                          FIELD("photos", "1") FIELD("name", "mine") FIELD("box", "10e-2,0,1,0.5")
+                              FIELD("photo", "photo") "--b--",
                   err));
   check_options(&r.asked[0]);
   ck_assert_mem_eq(r.asked[0].question.photo, "photo", 5);
@@ -246,7 +251,8 @@ END_TEST
 START_TEST(a_batch_takes_the_usual_options_and_its_own) {
   hem__request r;
   ck_ok(read_text(&r, HEM__BATCH, "k=3&category=a&exact=true", "application/json",
-                  "{\"k\": 4, \"queries\": [{\"vector\": [1, 2.5]}, {\"item_id\": \"i\", \"k\": 5, \"categories\": [\"b\", \"c\"]}, "
+                  "{\"k\": 4, \"queries\": [{\"vector\": [1, 2.5]}, {\"item_id\": \"i\", \"k\": 5, \"categories\": "
+                  "[\"b\", \"c\"]}, "
                   "{\"item_id\": \"j\"}]}",
                   err));
   ck_assert_uint_eq(r.count, 3);
@@ -275,15 +281,25 @@ START_TEST(score_takes_records_of_any_kind) {
   static const struct {
     const char *body;
     size_t count;
-  } fine[] = {{"{\"data\": [[1, 2], {\"item_id\": \"a\"}, \"cGhvdG8=\"]}", 3}, {"{\"input_df\": [[1]], \"k\": 3}", 1},
-              {"{\"data\": [1, 2, 3]}", 1}, {"{\"data\": \"cGhvdG8=\"}", 1}, {"{\"data\": {\"item_id\": \"a\"}}", 1}};
+  } fine[] = {{"{\"data\": [[1, 2], {\"item_id\": \"a\"}, \"cGhvdG8=\"]}", 3},
+              {"{\"input_df\": [[1]], \"k\": 3}", 1},
+              {"{\"data\": [1, 2, 3]}", 1},
+              {"{\"data\": \"cGhvdG8=\"}", 1},
+              {"{\"data\": {\"item_id\": \"a\"}}", 1}};
   for (size_t i = 0; i < sizeof fine / sizeof *fine; i++) {
     ck_ok(read_text(&r, HEM__SCORE, NULL, "application/json", fine[i].body, err));
     ck_assert_uint_eq(r.count, fine[i].count);
     clear(&r);
   }
-  static const char *const wrong[] = {"{}", "{\"data\": []}", "{\"data\": null}", "{\"data\": [null]}", "{\"data\": 1, \"input_df\": 1}",
-                                      "{\"data\": [[]]}", "{\"data\": [{}]}", "[[1]]", "{\"data\": [[1]], \"more\": 1}"};
+  static const char *const wrong[] = {"{}",
+                                      "{\"data\": []}",
+                                      "{\"data\": null}",
+                                      "{\"data\": [null]}",
+                                      "{\"data\": 1, \"input_df\": 1}",
+                                      "{\"data\": [[]]}",
+                                      "{\"data\": [{}]}",
+                                      "[[1]]",
+                                      "{\"data\": [[1]], \"more\": 1}"};
   for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
     hem_error error = {0};
     ck_assert_msg(read_text(&r, HEM__SCORE, NULL, "application/json", wrong[i], &error) == HEM_EINVAL, "%s", wrong[i]);
@@ -293,11 +309,14 @@ START_TEST(score_takes_records_of_any_kind) {
 END_TEST
 
 START_TEST(contradictions) {
-  static const char *const wrong[] = {
-      "{\"item_id\": \"a\", \"plain\": true, \"explain\": true}", "{\"item_id\": \"a\", \"plain\": true, \"rerank\": 3}",
-      "{\"item_id\": \"a\", \"box\": [0, 0, 1, 1]}",              "{\"photo_base64\": \"cGhv\", \"box_unit\": \"parts\"}",
-      "{\"item_id\": \"a\", \"vector\": [1]}",                    "{\"item_id\": \"a\", \"photo_base64\": \"cGhv\"}",
-      "{\"photo_base64\": \"cGhv\", \"box\": [-1, 0, 1, 1]}",     "{\"photo_base64\": \"cGhv\", \"box\": [0, 0, 1e9, 1]}"};
+  static const char *const wrong[] = {"{\"item_id\": \"a\", \"plain\": true, \"explain\": true}",
+                                      "{\"item_id\": \"a\", \"plain\": true, \"rerank\": 3}",
+                                      "{\"item_id\": \"a\", \"box\": [0, 0, 1, 1]}",
+                                      "{\"photo_base64\": \"cGhv\", \"box_unit\": \"parts\"}",
+                                      "{\"item_id\": \"a\", \"vector\": [1]}",
+                                      "{\"item_id\": \"a\", \"photo_base64\": \"cGhv\"}",
+                                      "{\"photo_base64\": \"cGhv\", \"box\": [-1, 0, 1, 1]}",
+                                      "{\"photo_base64\": \"cGhv\", \"box\": [0, 0, 1e9, 1]}"};
   for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
     hem__request r;
     hem_error error = {0};
@@ -331,7 +350,8 @@ START_TEST(deep_json) {
     clear(&r);
   }
   /* Brackets in strings are text. */
-  ck_fails(read_text(&r, HEM__ONE, NULL, "application/json", "{\"item_id\": \"\\\"[[[[[[[[[[[[[[[[[[[[[[[[[[[[\", \"k\": 0}", err),
+  ck_fails(read_text(&r, HEM__ONE, NULL, "application/json",
+                     "{\"item_id\": \"\\\"[[[[[[[[[[[[[[[[[[[[[[[[[[[[\", \"k\": 0}", err),
            HEM_EINVAL, "k wants");
   clear(&r);
 }
@@ -347,7 +367,8 @@ START_TEST(base64) {
     ck_assert_uint_eq(size, strlen(words[i]));
     ck_assert_mem_eq(out, words[i], size);
   }
-  static const char *const wrong[] = {"", "Z", "Zg", "Zg=", "Zh==", "Zm9=", "Zg==Zg==", "====", "Z===", "Zm9v\n", "Zm 9", "Zm9-", "Zm9_", "Zm=v"};
+  static const char *const wrong[] = {
+      "", "Z", "Zg", "Zg=", "Zh==", "Zm9=", "Zg==Zg==", "====", "Z===", "Zm9v\n", "Zm 9", "Zm9-", "Zm9_", "Zm=v"};
   for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
     ck_assert_msg(!hem__base64_decode(wrong[i], strlen(wrong[i]), out, &size), "%s", wrong[i]);
 }
@@ -369,7 +390,7 @@ START_TEST(scratch_is_aligned_zeroed_and_counts) {
 }
 END_TEST
 
-HEM_TESTS("http_request", heads_that_are_fine, heads_in_doubt, heads_that_are_too_large, what_was_hidden_between_fields, tokens,
-          percent_escapes, options_are_the_same_everywhere, a_batch_takes_the_usual_options_and_its_own,
+HEM_TESTS("http_request", heads_that_are_fine, heads_in_doubt, heads_that_are_too_large, what_was_hidden_between_fields,
+          tokens, percent_escapes, options_are_the_same_everywhere, a_batch_takes_the_usual_options_and_its_own,
           score_takes_records_of_any_kind, contradictions, names_without_end, deep_json, base64,
           scratch_is_aligned_zeroed_and_counts)

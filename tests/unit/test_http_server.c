@@ -17,7 +17,9 @@ static double now(void) {
   return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
 
-static void wait_ms(long ms) { nanosleep(&(struct timespec){.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000}, NULL); }
+static void wait_ms(long ms) {
+  nanosleep(&(struct timespec){.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000}, NULL);
+}
 
 static void send_text(int fd, const char *text) { hem__http_send(fd, text, strlen(text)); }
 
@@ -30,7 +32,8 @@ static void send_vectors(int fd, unsigned count) {
   ck_assert_uint_le(count, 64);
   size_t bytes = count * HEM__SERVED_DIM * sizeof(float);
   snprintf(head, sizeof head,
-           "POST /v1/query%s%.0u HTTP/1.1\r\nHost: a\r\nContent-Type: application/octet-stream\r\nContent-Length: %zu\r\n\r\n",
+           "POST /v1/query%s%.0u HTTP/1.1\r\nHost: a\r\nContent-Type: application/octet-stream\r\nContent-Length: "
+           "%zu\r\n\r\n",
            count > 1 ? "/batch?count=" : "", count > 1 ? count : 0, bytes);
   send_text(fd, head);
   hem__http_send(fd, (const char *)vectors, bytes);
@@ -59,9 +62,10 @@ static double drip(int fd, const char *text) {
 }
 
 START_TEST(requests_have_to_come_in_in_time) {
-  static const char *const slow[] = {"GET /healthz", "GET /healthz HTTP/1.1\r\nHost: a\r\nX: ",
-                                     "POST /v1/query HTTP/1.1\r\nHost: a\r\nContent-Length: 10000\r\n\r\n",
-                                     "POST /v1/query HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1000\r\n"};
+  static const char *const slow[] = {
+      "GET /healthz",
+      "GET /healthz HTTP/1.1\r\nHost: a\r\nX: ", "POST /v1/query HTTP/1.1\r\nHost: a\r\nContent-Length: 10000\r\n\r\n",
+      "POST /v1/query HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1000\r\n"};
   hem__served s;
   hem__serve(&s, (hem__http_options){.deadline_ms = 400, .threads = 2}, 1, 1);
   for (size_t i = 0; i < sizeof slow / sizeof *slow; i++) {
@@ -85,6 +89,27 @@ START_TEST(requests_have_to_come_in_in_time) {
   ck_assert_int_eq(hem__http_receive(silent, said, sizeof said, 3), 0); /* closed, and nothing said */
   close(silent);
   check_served(s.port);
+  hem__served_end(&s, 1000);
+}
+END_TEST
+
+/* A client that has said all there is to say gets its answer, and then an end, not a minute of silence. */
+START_TEST(a_client_that_is_done_is_let_go) {
+  hem__served s;
+  hem__serve(&s, (hem__http_options){.threads = 2}, 1, 1);
+  for (int partial = 0; partial < 2; partial++) {
+    for (int i = 0; i < 5; i++) {
+      int fd = hem__http_connect(s.port);
+      double begun = now();
+      if (partial) send_text(fd, "POST /score HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nhalf");
+      if (!partial) send_vectors(fd, 1);
+      shutdown(fd, SHUT_WR);
+      ck_assert_int_ge(hem__http_receive(fd, said, sizeof said, 5), 0);
+      ck_assert_double_lt(now() - begun, 2);
+      ck_assert_msg(partial || says("200 OK"), "%s", said);
+      close(fd);
+    }
+  }
   hem__served_end(&s, 1000);
 }
 END_TEST
@@ -126,7 +151,8 @@ START_TEST(bodies_are_counted) {
   char head[200];
   hem__served s;
   hem__serve(&s, (hem__http_options){.body_bytes_max = BODY, .threads = 2, .deadline_ms = 5000}, 1, 1);
-  snprintf(head, sizeof head, "POST /v1/query HTTP/1.1\r\nHost: a\r\nContent-Type: image/png\r\nContent-Length: %d\r\n\r\nstart", BODY);
+  snprintf(head, sizeof head,
+           "POST /v1/query HTTP/1.1\r\nHost: a\r\nContent-Type: image/png\r\nContent-Length: %d\r\n\r\nstart", BODY);
   for (int i = 0; i < CLIENTS; i++) {
     fds[i] = hem__http_connect(s.port);
     send_text(fds[i], head);
@@ -272,7 +298,8 @@ START_TEST(many_clients_at_once) {
 END_TEST
 
 START_TEST(addresses) {
-  static const char *const wrong[] = {"", "a", "1.2.3.4", "127.0.0.1:", "127.0.0.1:99999", "127.0.0.1:-1", "::1:80", "[::1]80", "1:2:3", "127.0.0.1:8o"};
+  static const char *const wrong[] = {"",       "a",       "1.2.3.4", "127.0.0.1:",  "127.0.0.1:99999", "127.0.0.1:-1",
+                                      "::1:80", "[::1]80", "1:2:3",   "127.0.0.1:8o"};
   hem__service service = {0};
   for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
     hem__http *http = NULL;
@@ -285,10 +312,12 @@ START_TEST(addresses) {
   hem__serve(&s, (hem__http_options){.threads = 1}, 1, 1);
   snprintf(taken, sizeof taken, ":%u", s.port);
   hem__http *second = NULL;
-  ck_fails(hem__http_start(&s.service, &(hem__http_options){.address = taken, .fd = -1}, &second, err), HEM_EBUSY, "listens");
+  ck_fails(hem__http_start(&s.service, &(hem__http_options){.address = taken, .fd = -1}, &second, err), HEM_EBUSY,
+           "listens");
   hem__served_end(&s, 0);
 }
 END_TEST
 
-HEM_TESTS("http_server", requests_have_to_come_in_in_time, connections_are_counted, bodies_are_counted,
-          what_is_long_waits_and_what_is_quick_does_not, it_stops_when_what_was_asked_is_answered, many_clients_at_once, addresses)
+HEM_TESTS("http_server", requests_have_to_come_in_in_time, a_client_that_is_done_is_let_go, connections_are_counted,
+          bodies_are_counted, what_is_long_waits_and_what_is_quick_does_not, it_stops_when_what_was_asked_is_answered,
+          many_clients_at_once, addresses)
