@@ -255,6 +255,12 @@ typedef struct hem_index_options {
  * `force`), and EMISMATCH (a metric of another space). */
 HEM_API hem_status hem_index(const hem_index_options *options, hem_error *err);
 
+/* Makes an older generation current again, `generation` ("000002"), or the one before the current one (NULL): checks all
+ * of its files and publishes them once more under a new number, which goes to `out`, terminated.
+ * Errors: EINVAL (not a generation's name, or current already), ENOTFOUND (no longer there), ECORRUPT, EBUSY (somebody
+ * is indexing), EIO, ENOMEM. */
+HEM_API hem_status hem_rollback(const char *store, const char *generation, char out[16], hem_error *err);
+
 /* ---- query: engine and searchers ---- */
 
 typedef struct hem_engine hem_engine;
@@ -448,6 +454,83 @@ HEM_API hem_status hem_embedder_photo(hem_embedder *embedder, const char *path, 
 /* How long the last photo took, in nanoseconds: to be decoded and cut to its box, and to be embedded. Reading its file
  * is neither. 0: it did not come so far. Either may be NULL. */
 HEM_API void hem_embedder_times(const hem_embedder *embedder, uint64_t *decode_ns, uint64_t *embed_ns);
+
+/* ---- asking a server: `hemline serve --unix PATH` ---- */
+
+/* A connection to a server on this machine, which answers as hem_search does. One thread at a time. Whatever a client
+ * hands out (hits, strings) lives until the next call on that client.
+ *
+ * When the server went away between two requests, because it was restarted, the next one connects again and is sent
+ * once more; nobody notices but by the time it takes. A request that was sent and not answered in time, or a second
+ * failure, is an error: EIO. The call after that connects anew. */
+typedef struct hem_client hem_client;
+
+typedef struct hem_client_options {
+  size_t size;             /* sizeof(hem_client_options) */
+  unsigned timeout_ms;     /* for a request to be answered; 0: 30,000 */
+  unsigned reconnect_ms;   /* how long a server that went away is waited for; 0: 1,000 */
+  bool no_reconnect;       /* a server that went away is an error at once */
+  size_t answer_bytes_max; /* of one reply; 0: 256 MiB */
+} hem_client_options;
+
+/* Connects; `path` is copied, `options` may be NULL. Errors: ENOTFOUND (there is no such socket), EIO (nobody listens),
+ * EINVAL (a path that is too long), ENOMEM. */
+HEM_API hem_status hem_client_open(const char *path, const hem_client_options *options, hem_client **client,
+                                   hem_error *err);
+HEM_API void hem_client_close(hem_client *client);
+
+/* The following have the errors of what they are named after, and besides EIO (the server went away, or did not answer
+ * in time), EBUSY (it has too much to do, or replies to hem_client_send are outstanding here), ECORRUPT (what answers
+ * is no Hemline), EVERSION (of another version). */
+HEM_API hem_status hem_client_search(hem_client *client, const float *vector, size_t dim,
+                                     const hem_search_options *options, hem_answer *answer, hem_error *err);
+/* `vectors` [count, dim], count 1 to 1024, in one message, answered from one generation; answers [count]. */
+HEM_API hem_status hem_client_search_batch(hem_client *client, const float *vectors, size_t count, size_t dim,
+                                           const hem_search_options *options, hem_answer *answers, hem_error *err);
+/* `bytes` of a JPEG, PNG, WebP or AVIF file; the server embeds it. `box`: only this part of it; NULL: all of it. */
+HEM_API hem_status hem_client_search_photo(hem_client *client, const void *bytes, size_t size, const hem_box *box,
+                                           const hem_search_options *options, hem_answer *answer, hem_error *err);
+/* What is like an item of the gallery; the item itself is left out. */
+HEM_API hem_status hem_client_search_item(hem_client *client, const char *item_id, const hem_search_options *options,
+                                          hem_answer *answer, hem_error *err);
+
+/* What the server answers from, as hem_engine_info_get. */
+HEM_API hem_status hem_client_info(hem_client *client, hem_engine_info *info, hem_error *err);
+/* As hem_engine_category; right behind hem_client_info, i < info.category_count. */
+HEM_API hem_status hem_client_category(hem_client *client, size_t i, const char **name, const char **kind,
+                                       uint64_t *photos, hem_error *err);
+
+typedef struct hem_client_about {
+  const char *generation;                           /* that answered */
+  hem_certificate certificate;                      /* of it */
+  uint64_t wait_ns, decode_ns, embed_ns, search_ns; /* where the server's time went; wait: until a thread was free */
+} hem_client_about;
+
+/* Of the reply that was received last; generation is "" before the first one. */
+HEM_API void hem_client_about_get(const hem_client *client, hem_client_about *about);
+
+/* Several requests on their way at once: send any number, then receive as many replies, and tell them apart by id.
+ * Replies to vectors come in the order in which these were sent, those to photos when they are ready. Nothing is sent
+ * a second time: when the connection breaks, all of them are lost. */
+typedef struct hem_client_question {
+  size_t size;          /* sizeof(hem_client_question) */
+  const float *vectors; /* [count, dim]; or a photo, or an item: one of them */
+  size_t count, dim;    /* count: 0 means 1 */
+  const void *photo;
+  size_t photo_size;
+  const hem_box *box; /* of the photo, or NULL */
+  const char *item_id;
+  const hem_search_options *options; /* or NULL */
+} hem_client_question;
+
+/* *id is never 0. Errors: EINVAL, EIO, ENOMEM. */
+HEM_API hem_status hem_client_send(hem_client *client, const hem_client_question *question, uint64_t *id,
+                                   hem_error *err);
+/* Waits for the next reply. `answers` has room for `room` answers, *count are written (0: there is only an error). What
+ * is wrong with one request is the error of its reply, with its id; with id 0 the connection is lost, and all that was
+ * sent with it. Errors: those of hem_search, EIO, EINVAL (nothing was sent; no room). */
+HEM_API hem_status hem_client_receive(hem_client *client, uint64_t *id, hem_answer *answers, size_t room, size_t *count,
+                                      hem_error *err);
 
 #ifdef __cplusplus
 }
