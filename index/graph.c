@@ -26,7 +26,7 @@ static links links_of(const hem__graph *g, uint32_t row, size_t level) {
   return (links){.at = g->neighbours + 4 * from, .count = g->first[level + 1] - g->first[level]};
 }
 
-/* ---- reading: FAISS's impl/index_write.cpp, the same from its 1.7 to its 1.12 ---- */
+/* ---- reading: what impl/index_write.cpp of FAISS 1.7.3 writes, and later versions as well ---- */
 
 /* What is left of the file. Once it held too little, it holds nothing. */
 typedef struct reader {
