@@ -1,13 +1,14 @@
 /* hemline query: the nearest items to photos, a vector or a catalogue row. */
-#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
 #include "base/file.h"
 #include "cli/answer.h"
-#include "ingest/network.h"
+#include "cli/cli.h"
+#include "query/embed.h"
 #include "query/rows.h"
+#include "serve/answer_text.h"
 
 enum {
   OPT_ROW = 256,
@@ -151,7 +152,7 @@ typedef struct asking {
   hem_engine_info info;
   hem__catalog *catalog; /* where rows are asked for, or explanations */
   size_t space;
-  json_t *answers;
+  hem__text answers;
   bool rejected; /* a photo could not be read */
 } asking;
 
@@ -179,26 +180,34 @@ static hem_status explain(asking *s, const question *q, const hem_answer *answer
   return status;
 }
 
+static hem_status say(asking *s, const char *name, const hem__question *q, const hem__reply *reply, hem_error *err) {
+  if (!s->a->json) {
+    cli_print_answer(name, q, reply);
+    return HEM_OK;
+  }
+  hem__answer_text(&s->answers, name, q, reply);
+  return s->answers.failed ? hem__fail(err, HEM_ENOMEM, "no memory for the JSON answer") : HEM_OK;
+}
+
 static hem_status ask(asking *s, const question *q, hem_error *err) {
   struct timespec from, to;
-  hem_answer answer;
   hem__explanation *explanations = NULL;
-  cli_answer said = {.info = &s->info, .asked = &s->a->search, .name = q->name, .answer = &answer};
-  hem_status status = s->a->explain ? ask_nearest(s, q, &said.nearest, err) : HEM_OK;
+  hem__question asked = {.vector = q->vector, .dim = q->dim, .explain = s->a->explain, .o = s->a->search};
+  hem__reply reply = {.info = &s->info};
+  hem_status status = s->a->explain ? ask_nearest(s, q, &reply.nearest, err) : HEM_OK;
   if (status) return status;
   clock_gettime(CLOCK_MONOTONIC, &from);
-  status = hem_search(s->searcher, q->vector, q->dim, &s->a->search, &answer, err);
+  status = hem_search(s->searcher, q->vector, q->dim, &s->a->search, &reply.answer, err);
   clock_gettime(CLOCK_MONOTONIC, &to);
   if (status) return status;
-  said.ms = (double)(to.tv_sec - from.tv_sec) * 1e3 + (double)(to.tv_nsec - from.tv_nsec) / 1e6;
+  reply.timing.search_ns =
+      (uint64_t)(to.tv_sec - from.tv_sec) * 1000000000u + (uint64_t)to.tv_nsec - (uint64_t)from.tv_nsec;
   if (s->a->explain) {
-    status = explain(s, q, &answer, &explanations, err);
-    said.explanations = explanations;
-    said.space = hem__catalog_space(s->catalog, s->space);
+    status = explain(s, q, &reply.answer, &explanations, err);
+    reply.explanations = explanations;
+    reply.space = hem__catalog_space(s->catalog, s->space);
   }
-  if (!status && !s->a->json) cli_print_answer(&said);
-  if (!status && s->a->json && json_array_append_new(s->answers, cli_answer_json(&said)) != 0)
-    status = hem__fail(err, HEM_ENOMEM, "no memory for the JSON answer");
+  if (!status) status = say(s, q->name, &asked, &reply, err);
   free(explanations);
   return status;
 }
@@ -250,28 +259,11 @@ static hem_status ask_vector(asking *s, hem_error *err) {
   return status;
 }
 
-/* Embeds as the store was: with its features, and with the same bytes of its network. */
-static hem_status open_embedder(const asking *s, hem_embedder **out, hem_error *err) {
-  char *moved = NULL;
-  const char *features = s->info.features;
-  hem_status status = s->a->cnn ? hem__network_move(features, s->a->cnn, &moved, err) : HEM_OK;
-  if (!status && moved) features = moved;
-  if (!status) status = hem_embedder_new(features, out, err);
-  if (!status && strcmp(hem_embedder_hash(*out), s->info.space_hash) != 0)
-    status =
-        hem__fail(err, HEM_EMISMATCH, "'%.200s' is another space (%.12s) than the store's (%.12s): %s", features,
-                  hem_embedder_hash(*out), s->info.space_hash,
-                  hem__has_network(features) ? "name the network it was built with (--cnn), or ingest and index again"
-                                             : "ingest and index again");
-  free(moved);
-  return status;
-}
-
 /* A photo that cannot be read is named, and the others are answered. */
 static hem_status ask_photos(asking *s, hem_error *err) {
   hem_embedder *embedder = NULL;
   float *vector = NULL;
-  hem_status status = open_embedder(s, &embedder, err);
+  hem_status status = hem__embedder_of(&s->info, s->a->cnn, NULL, &embedder, err);
   if (!status) status = hem__alloc(s->info.dim, sizeof *vector, "a vector", &vector, err);
   for (size_t i = 0; i < s->a->photo_count && !status; i++) {
     question q = {.name = s->a->photos[i], .vector = vector, .dim = s->info.dim};
@@ -304,7 +296,7 @@ int cli_query(int argc, char **argv) {
   if (!status) status = hem_searcher_new(s.engine, &s.searcher, &err);
   if (!status) {
     hem_engine_info_get(s.engine, &s.info);
-    s.answers = json_array();
+    hem__text_open(&s.answers, NULL, '[');
     if (a.explain && !s.info.metric)
       status = hem__fail(&err, HEM_EUNSUPPORTED, "%s has no metric: there is nothing to explain", a.store);
     if (!status && (a.has_row || a.explain)) status = open_catalog(&s, &err);
@@ -312,10 +304,11 @@ int cli_query(int argc, char **argv) {
   if (!status) status = a.has_row ? ask_row(&s, &err) : a.vector ? ask_vector(&s, &err) : ask_photos(&s, &err);
   int code = status ? cli_fail(&err) : s.rejected ? EXIT_REJECTED : EXIT_DONE;
   if (!status && a.json) {
-    int printed = cli_print_json(json_incref(s.answers));
-    if (printed) code = printed;
+    hem__text_close(&s.answers, ']');
+    hem__text_raw(&s.answers, "\n", 1);
+    if (fwrite(s.answers.at, 1, s.answers.size, stdout) != s.answers.size || fflush(stdout)) code = EXIT_FAILED;
   }
-  json_decref(s.answers);
+  hem__text_clear(&s.answers);
   hem__catalog_close(s.catalog);
   hem_searcher_free(s.searcher);
   hem_engine_close(s.engine);

@@ -2,19 +2,33 @@
  *
  * This header is the whole contract of libhemline.
  *
- * Errors.  Every function that can fail returns a hem_status; HEM_OK is zero. Where `err` is not NULL it
- * then carries the same code and a sentence that says what was wrong, where, and what to do. Outputs are
- * written only on success. The library never prints and never exits.
+ * Errors.  Every function that can fail returns a hem_status; HEM_OK is zero. Where it fails and `err` is not NULL,
+ * that carries the same code and a sentence that says what was wrong, where, and what to do. Outputs are written only
+ * on success. Pointers must not be NULL but where it says so. The library never prints and never exits.
  *
- * Ownership.  Who opens closes, who news frees; both accept NULL. A `const T *` argument is borrowed for
- * that call only.
+ * Ownership.  Who opens closes, who news frees; closing and freeing accept NULL. A `const T *` argument is borrowed for
+ * that call only. What a function hands out belongs to the object it came from, and lives as long as is said there.
  *
- * Threads.  An hem_engine is immutable and may be used by any number of threads at once. An hem_searcher
- * belongs to one thread at a time: make one for each thread. hem_ingest and hem_index start their own
- * threads and may run side by side on different files.
+ * Lifetimes.  An engine outlives its searchers and batches. Names, paths and labels live as long as the engine; the
+ * array of hits until the next call of the searcher or batch that gave it.
  *
- * Growth.  An options struct starts with `size`: set it to sizeof the struct. Fields are only appended, and
- * zero means the default, so a program built against an older header keeps working.
+ * Threads.  A hem_engine is immutable and may be used by any number of threads at once, without a lock. A hem_searcher,
+ * hem_batch or hem_embedder belongs to one thread at a time: make one for each. hem_ingest and hem_index
+ * start threads of their own and may run side by side on different files. A process that has searched must not fork and
+ * search on in the child: OpenMP does not survive that.
+ *
+ * Strings are UTF-8. Vectors are float32 in the machine's own byte order, rows without gaps. Times are nanoseconds,
+ * probabilities and shares lie between 0 and 1.
+ *
+ * ABI.  The soname carries HEM_VERSION_MAJOR; it changes where one of these rules is broken, and only then:
+ *  - A function keeps its name, its arguments and what it promises.
+ *  - An enum keeps its numbers. New ones may come, so expect some that you do not know.
+ *  - An options struct starts with `size`: set it to sizeof the struct. Fields are only appended, and zero means the
+ *    default, so a program built against an older header keeps working; and a library that is older than the header
+ *    ignores what it does not know.
+ *  - A struct that the library fills keeps its size and its fields their places. New fields take the place of its
+ *    `reserved` words, which are zero until then. hem_epoch, which is never the caller's, may be appended to.
+ *  - hem_error, hem_progress, hem_box and hem_certificate stay as they are.
  */
 #ifndef HEMLINE_H
 #define HEMLINE_H
@@ -102,6 +116,7 @@ typedef struct hem_ingest_result {
   uint64_t rejected; /* unreadable; listed with reasons under /rejected */
   uint64_t rows;     /* photos in the catalogue now */
   uint64_t replaced; /* embedded anew: their file, item, category, label, domain or split had changed */
+  uint64_t reserved[3];
 } hem_ingest_result;
 
 /* The source is one of idx, manifest, folder, deepfashion and vectors (and a manifest may come with vectors).
@@ -127,6 +142,7 @@ typedef struct hem_delete_result {
   uint64_t deleted; /* photos */
   uint64_t missing; /* items and paths that the catalogue does not hold */
   uint64_t rows;    /* photos in the catalogue now */
+  uint64_t reserved[3];
 } hem_delete_result;
 
 /* Writes the catalogue anew without these photos, and replaces it in one step. Stores built from it keep answering with
@@ -184,6 +200,7 @@ typedef struct hem_train_result {
   double accuracy;                  /* top-20 on validation, 0..1 */
   double l2, l1, cosine;            /* those of the plain distances */
   double gain, gain_low, gain_high; /* over the best of them, and its 95% interval, by item */
+  uint64_t reserved[4];
 } hem_train_result;
 
 /* Trains, calibrates and judges a metric, and writes it, whether it is better or not. Evaluate it on items that it
@@ -238,6 +255,12 @@ typedef struct hem_index_options {
  * `force`), and EMISMATCH (a metric of another space). */
 HEM_API hem_status hem_index(const hem_index_options *options, hem_error *err);
 
+/* Makes an older generation current again, `generation` ("000002"), or the one before the current one (NULL): checks all
+ * of its files and publishes them once more under a new number, which goes to `out`, terminated.
+ * Errors: EINVAL (not a generation's name, or current already), ENOTFOUND (no longer there), ECORRUPT, EBUSY (somebody
+ * is indexing), EIO, ENOMEM. */
+HEM_API hem_status hem_rollback(const char *store, const char *generation, char out[16], hem_error *err);
+
 /* ---- query: engine and searchers ---- */
 
 typedef struct hem_engine hem_engine;
@@ -278,6 +301,7 @@ typedef struct hem_engine_info {
   const char *kernel;          /* that scores here: "avx2", ..., or "" */
   double false_accept;         /* rate that "no match" is set for */
   hem_certificate certificate; /* all categories searched together */
+  uint64_t reserved[8];
 } hem_engine_info;
 
 /* All strings live as long as the engine. */
@@ -285,6 +309,28 @@ HEM_API void hem_engine_info_get(const hem_engine *engine, hem_engine_info *info
 /* Name, index kind and photo count of category i < category_count. The pointers live as long as the engine. */
 HEM_API void hem_engine_category(const hem_engine *engine, size_t i, const char **name, const char **kind,
                                  uint64_t *photos);
+
+/* An item of the shop. */
+typedef struct hem_item {
+  const char *item_id; /* lives as long as the engine, as do the strings of its photos */
+  size_t number;       /* among the items, from 0, in the byte order of their ids */
+  size_t photo_count;  /* at least 1 */
+  uint64_t reserved[3];
+} hem_item;
+
+typedef struct hem_photo {
+  const char *category;
+  const char *path;  /* as the source named it */
+  const char *label; /* finer class, or "" */
+  uint64_t row;      /* in the catalogue as it was when it was indexed: rows move when it changes */
+  bool loaded;       /* its category is: it can be found */
+  uint64_t reserved[3];
+} hem_photo;
+
+/* Looks an item up, also one of a category that is not loaded. Errors: ENOTFOUND. */
+HEM_API hem_status hem_engine_item(const hem_engine *engine, const char *item_id, hem_item *item, hem_error *err);
+/* Its photo i < item->photo_count, by category, then row. `item` is of this engine. */
+HEM_API void hem_engine_item_photo(const hem_engine *engine, const hem_item *item, size_t i, hem_photo *photo);
 
 HEM_API hem_status hem_searcher_new(const hem_engine *engine, hem_searcher **searcher, hem_error *err);
 HEM_API void hem_searcher_free(hem_searcher *searcher);
@@ -298,9 +344,11 @@ typedef struct hem_search_options {
   bool photos;    /* rank photos; false: rank items by their nearest photo */
   bool leave_out; /* do not return the photo of catalogue row `leave_out_row` */
   uint64_t leave_out_row;
-  bool plain;             /* do not rerank: by the candidates' distance */
-  uint32_t rerank;        /* candidates a category to score; 0: what the store was built for */
-  double min_probability; /* hits below it are left out; 0: none are */
+  bool plain;                /* do not rerank: by the candidates' distance */
+  uint32_t rerank;           /* candidates a category to score; 0: what the store was built for */
+  double min_probability;    /* hits below it are left out; 0: none are */
+  const char *const *labels; /* only photos with one of these labels; NULL: whatever their label. "": those without */
+  size_t label_count;
 } hem_search_options;
 
 typedef struct hem_hit {
@@ -313,11 +361,12 @@ typedef struct hem_hit {
   float score;    /* the metric's: the larger, the more alike; NaN without one */
   float probability; /* that it shows the query's item, 0..1; NaN without a metric */
   uint32_t place;    /* from 1: where it stood by distance among the photos that were scored */
+  uint64_t reserved[1];
 } hem_hit;
 
 typedef enum hem_shortfall {
   HEM_COMPLETE = 0,      /* k hits were found */
-  HEM_SMALL_GALLERY = 1, /* the categories searched hold fewer than k items: these are all of them */
+  HEM_SMALL_GALLERY = 1, /* the categories searched hold fewer than k items (with these labels): these are all */
   HEM_IMPROBABLE = 2     /* the others are below min_probability */
 } hem_shortfall;
 
@@ -325,27 +374,52 @@ typedef struct hem_answer {
   const hem_hit *hits;  /* best first; ties by item id, then row. Lives until the searcher's next call */
   size_t found, wanted; /* found < wanted only for the reason in `shortfall` */
   hem_shortfall shortfall;
-  size_t categories; /* searched */
-  size_t fallbacks;  /* categories where the index returned too few and an exact scan answered */
-  uint64_t gallery;  /* photos in the categories searched */
-  uint64_t scored;   /* evaluations of the metric */
-  bool no_match;     /* the best hit's probability is below the threshold of its category */
-  double threshold;  /* that one; 0 without a metric */
+  size_t categories;      /* searched */
+  size_t fallbacks;       /* categories where the index returned too few and an exact scan answered */
+  uint64_t gallery;       /* photos in the categories searched */
+  uint64_t scored;        /* evaluations of the metric */
+  bool no_match;          /* the best hit's probability is below the threshold of its category */
+  double threshold;       /* that one; 0 without a metric */
+  uint64_t candidates_ns; /* how long it took to find the candidates; without a rerank, the answer */
+  uint64_t rerank_ns;     /* and all the rest: the query's point, bounds, scores, order; 0 without a rerank */
+  uint64_t reserved[4];
 } hem_answer;
 
-/* The nearest items to `vector` (`dim` floats of the engine's space, not normalised by the caller).
+/* The nearest items to `vector` (`dim` floats of the engine's space, not normalised by the caller). `options` may be
+ * NULL. The answer lives until the searcher's next call.
  * A searcher's buffers grow to the hardest query it has answered; from then on nothing is allocated here (FAISS
- * allocates inside its own search).
+ * allocates inside its own search), and no lock is taken.
  * Errors: ECORRUPT (an index names what is not there), EUNSUPPORTED (FAISS), EMISMATCH (dim), EINVAL (NaN or beyond
- * 1e15, k over 100,000), ENOTFOUND (category), ENOMEM. */
+ * 1e15, k over 100,000), ENOTFOUND (category, label), ENOMEM. */
 HEM_API hem_status hem_search(hem_searcher *searcher, const float *vector, size_t dim,
                               const hem_search_options *options, hem_answer *answer, hem_error *err);
+
+/* What else in the shop is like this item? Asks with its first photo in a category that is loaded (hem_engine_item), as
+ * it lies in the store; all of the item's own photos are left out. Otherwise as hem_search.
+ * Errors: those of hem_search, ENOTFOUND (the item, or all of its categories are not loaded). */
+HEM_API hem_status hem_search_item(hem_searcher *searcher, const char *item_id, const hem_search_options *options,
+                                   hem_answer *answer, hem_error *err);
+
+/* ---- many queries at once ---- */
+
+/* Searchers on threads of their own, which wait for the next call. */
+typedef struct hem_batch hem_batch;
+
+/* `threads`: 0: one for each core. The calling thread is one of them. Errors: ENOMEM. */
+HEM_API hem_status hem_batch_new(const hem_engine *engine, size_t threads, hem_batch **batch, hem_error *err);
+HEM_API void hem_batch_free(hem_batch *batch);
+
+/* answers[i] is what hem_search says of vector i, `count` of `dim` floats in rows; `options` are the same for all of
+ * them and may be NULL. Answers live until the batch's next call. Where one query fails, the call fails: the message
+ * names the first of those that did, and no answer is written. Errors: those of hem_search. */
+HEM_API hem_status hem_batch_search(hem_batch *batch, const float *vectors, size_t count, size_t dim,
+                                    const hem_search_options *options, hem_answer *answers, hem_error *err);
 
 /* ---- embedding a photo the way a store was built ---- */
 
 typedef struct hem_embedder hem_embedder;
 
-/* `features` as in hem_engine_info. One embedder a thread; embedders of the same network share its weights.
+/* `features` as in hem_engine_info. One embedder for each thread; embedders of the same network share its weights.
  *
  * A network stands among the features as "onnx:FILE", or
  * "onnx:FILE?preset=NAME&layer=NAME&preprocess=TEXT&normalise=l2" with any of these options; "hemnet" is the one that
@@ -359,10 +433,104 @@ HEM_API void hem_embedder_free(hem_embedder *embedder);
 HEM_API size_t hem_embedder_dim(const hem_embedder *embedder);
 HEM_API const char *hem_embedder_hash(const hem_embedder *embedder); /* equals the engine's space_hash */
 
-/* Decodes the photo at `path` (JPEG, PNG, WebP or AVIF, by content) and writes hem_embedder_dim() floats.
- * Errors: ENOTFOUND, ECORRUPT (not a photo, truncated), EUNSUPPORTED (format, or
- * built without libvips), EINVAL (too large), EIO, ENOMEM. */
+/* Part of a photo, once it is upright (EXIF): its left upper corner, and how far it reaches to the right and down. What
+ * lies beyond the photo's edges is cut off. None is below zero, width and height are above it. */
+typedef struct hem_box {
+  double x, y, width, height;
+  bool parts; /* of the photo's width and height, 0..1, kept in millionths; false: pixels, rounded to whole ones */
+} hem_box;
+
+/* Decodes a photo in memory, `size` bytes of a JPEG, PNG, WebP or AVIF file (told by content), and writes
+ * hem_embedder_dim() floats to `vector`. `name`: what messages call it; NULL: "the photo". `box`: only this part of it;
+ * NULL: all of it. Everything is borrowed.
+ * Errors: ECORRUPT (damaged, cut off), EUNSUPPORTED (no such photo, or built without libvips), EINVAL (too large; a box
+ * that makes no sense or leaves nothing), EIO, ENOMEM. */
+HEM_API hem_status hem_embedder_bytes(hem_embedder *embedder, const void *bytes, size_t size, const char *name,
+                                      const hem_box *box, float *vector, hem_error *err);
+
+/* The same of the file at `path`, whole. Errors: those of hem_embedder_bytes, ENOTFOUND. */
 HEM_API hem_status hem_embedder_photo(hem_embedder *embedder, const char *path, float *vector, hem_error *err);
+
+/* How long the last photo took, in nanoseconds: to be decoded and cut to its box, and to be embedded. Reading its file
+ * is neither. 0: it did not come so far. Either may be NULL. */
+HEM_API void hem_embedder_times(const hem_embedder *embedder, uint64_t *decode_ns, uint64_t *embed_ns);
+
+/* ---- asking a server: `hemline serve --unix PATH` ---- */
+
+/* A connection to a server on this machine, which answers as hem_search does. One thread at a time. Whatever a client
+ * hands out (hits, strings) lives until the next call on that client.
+ *
+ * When the server went away between two requests, because it was restarted, the next one connects again and is sent
+ * once more; nobody notices but by the time it takes. A request that was sent and not answered in time, or a second
+ * failure, is an error: EIO. The call after that connects anew. */
+typedef struct hem_client hem_client;
+
+typedef struct hem_client_options {
+  size_t size;             /* sizeof(hem_client_options) */
+  unsigned timeout_ms;     /* for a request to be answered; 0: 30,000 */
+  unsigned reconnect_ms;   /* how long a server that went away is waited for; 0: 1,000 */
+  bool no_reconnect;       /* a server that went away is an error at once */
+  size_t answer_bytes_max; /* of one reply; 0: 256 MiB */
+} hem_client_options;
+
+/* Connects; `path` is copied, `options` may be NULL. Errors: ENOTFOUND (there is no such socket), EIO (nobody listens),
+ * EINVAL (a path that is too long), ENOMEM. */
+HEM_API hem_status hem_client_open(const char *path, const hem_client_options *options, hem_client **client,
+                                   hem_error *err);
+HEM_API void hem_client_close(hem_client *client);
+
+/* The following have the errors of what they are named after, and besides EIO (the server went away, or did not answer
+ * in time), EBUSY (it has too much to do, or replies to hem_client_send are outstanding here), ECORRUPT (what answers
+ * is no Hemline), EVERSION (of another version). */
+HEM_API hem_status hem_client_search(hem_client *client, const float *vector, size_t dim,
+                                     const hem_search_options *options, hem_answer *answer, hem_error *err);
+/* `vectors` [count, dim], count 1 to 1024, in one message, answered from one generation; answers [count]. */
+HEM_API hem_status hem_client_search_batch(hem_client *client, const float *vectors, size_t count, size_t dim,
+                                           const hem_search_options *options, hem_answer *answers, hem_error *err);
+/* `bytes` of a JPEG, PNG, WebP or AVIF file; the server embeds it. `box`: only this part of it; NULL: all of it. */
+HEM_API hem_status hem_client_search_photo(hem_client *client, const void *bytes, size_t size, const hem_box *box,
+                                           const hem_search_options *options, hem_answer *answer, hem_error *err);
+/* What is like an item of the gallery; the item itself is left out. */
+HEM_API hem_status hem_client_search_item(hem_client *client, const char *item_id, const hem_search_options *options,
+                                          hem_answer *answer, hem_error *err);
+
+/* What the server answers from, as hem_engine_info_get. */
+HEM_API hem_status hem_client_info(hem_client *client, hem_engine_info *info, hem_error *err);
+/* As hem_engine_category; right behind hem_client_info, i < info.category_count. */
+HEM_API hem_status hem_client_category(hem_client *client, size_t i, const char **name, const char **kind,
+                                       uint64_t *photos, hem_error *err);
+
+typedef struct hem_client_about {
+  const char *generation;                           /* that answered */
+  hem_certificate certificate;                      /* of it */
+  uint64_t wait_ns, decode_ns, embed_ns, search_ns; /* where the server's time went; wait: until a thread was free */
+} hem_client_about;
+
+/* Of the reply that was received last; generation is "" before the first one. */
+HEM_API void hem_client_about_get(const hem_client *client, hem_client_about *about);
+
+/* Several requests on their way at once: send any number, then receive as many replies, and tell them apart by id.
+ * Replies to vectors come in the order in which these were sent, those to photos when they are ready. Nothing is sent
+ * a second time: when the connection breaks, all of them are lost. */
+typedef struct hem_client_question {
+  size_t size;          /* sizeof(hem_client_question) */
+  const float *vectors; /* [count, dim]; or a photo, or an item: one of them */
+  size_t count, dim;    /* count: 0 means 1 */
+  const void *photo;
+  size_t photo_size;
+  const hem_box *box; /* of the photo, or NULL */
+  const char *item_id;
+  const hem_search_options *options; /* or NULL */
+} hem_client_question;
+
+/* *id is never 0. Errors: EINVAL, EIO, ENOMEM. */
+HEM_API hem_status hem_client_send(hem_client *client, const hem_client_question *question, uint64_t *id,
+                                   hem_error *err);
+/* Waits for the next reply. `answers` has room for `room` answers, *count are written (0: there is only an error). What
+ * is wrong with one request is the error of its reply, with its id; with id 0 the connection is lost, and all that was
+ * sent with it. Errors: those of hem_search, EIO, EINVAL (nothing was sent; no room). */
+HEM_API hem_status hem_client_receive(hem_client *client, uint64_t *id, hem_answer *answers, size_t room, size_t *count,
+                                      hem_error *err);
 
 #ifdef __cplusplus
 }

@@ -6,8 +6,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 enum { CURRENT_SIZE = 6 + 1 + 64 + 1 };
+#define SEAL "manifest.sha256" /* for `sha256sum -c`, and for a generation that is current no more */
 
 /* "000017" -> 17; 0 for every other name. */
 static size_t number_of(const char *name) {
@@ -57,15 +59,14 @@ static hem_status check_file(const hem__map *map, const hem__digest *wanted, con
   return hem__fail(err, HEM_ECORRUPT, "%s is damaged: its checksum is wrong", path);
 }
 
+/* The manifest of the generation that `out` names, if its digest is `out`'s. */
 static hem_status read_manifest(const char *store, hem__generation *g, hem_error *err) {
   char *path = NULL;
   hem__map map = {0};
-  hem__digest digest;
-  hem_status status = read_current(store, g->name, &digest, err);
-  if (!status) status = hem__print(&g->folder, err, "%s/generations/%s", store, g->name);
+  hem_status status = hem__print(&g->folder, err, "%s/generations/%s", store, g->name);
   if (!status) status = hem__print(&path, err, "%s/manifest.json", g->folder);
   if (!status) status = hem__map_open(path, &map, err);
-  if (!status) status = check_file(&map, &digest, path, err);
+  if (!status) status = check_file(&map, &g->digest, path, err);
   if (!status) status = hem__manifest_parse((const char *)map.at, map.size, path, &g->manifest, err);
   hem__map_close(&map);
   free(path);
@@ -74,7 +75,38 @@ static hem_status read_manifest(const char *store, hem__generation *g, hem_error
 
 hem_status hem__generation_open(const char *store, hem__generation *out, hem_error *err) {
   hem__generation g = {0};
-  hem_status status = read_manifest(store, &g, err);
+  hem_status status = read_current(store, g.name, &g.digest, err);
+  if (!status) status = read_manifest(store, &g, err);
+  if (status) {
+    hem__generation_close(&g);
+    return status;
+  }
+  *out = g;
+  return HEM_OK;
+}
+
+/* What CURRENT said of it while it was current. */
+static hem_status read_seal(const char *store, const char *name, hem__digest *digest, hem_error *err) {
+  char *path = NULL, hex[65] = "";
+  uint8_t *bytes = NULL;
+  size_t size = 0;
+  hem_status status = hem__print(&path, err, "%s/generations/%s/" SEAL, store, name);
+  if (!status) status = hem__file_read(path, &bytes, &size, err);
+  if (!status && size >= 64) memcpy(hex, bytes, 64);
+  if (!status && !hem__digest_parse(hex, digest)) status = hem__fail(err, HEM_ECORRUPT, "%s is damaged", path);
+  free(bytes);
+  free(path);
+  return status;
+}
+
+hem_status hem__generation_open_old(const char *store, const char *name, hem__generation *out, hem_error *err) {
+  hem__generation g = {0};
+  hem_status status = HEM_OK;
+  if (strlen(name) != 6 || !number_of(name))
+    status = hem__fail(err, HEM_EINVAL, "'%.40s' is no generation: they are called 000001 and so on", name);
+  if (!status) memcpy(g.name, name, 7);
+  if (!status) status = read_seal(store, name, &g.digest, err);
+  if (!status) status = read_manifest(store, &g, err);
   if (status) {
     hem__generation_close(&g);
     return status;
@@ -236,26 +268,78 @@ static hem_status write_text(const char *path, const char *text, size_t size, he
   return status;
 }
 
-hem_status hem__publication_finish(hem__publication *p, const hem__manifest *manifest, size_t keep, hem_error *err) {
-  char *json = NULL, *path = NULL, current[CURRENT_SIZE + 1], hex[65];
-  size_t size;
-  hem__digest digest;
-  hem_status status = hem__manifest_print(manifest, &json, &size, err);
-  if (!status) status = hem__print(&path, err, "%s/manifest.json", p->folder);
-  if (!status) status = write_text(path, json, size, &digest, err);
-  if (!status) status = hem__rename(p->folder, p->final, err);
-  if (status) goto exit;
+static hem_status write_in(const hem__publication *p, const char *name, const char *text, size_t size,
+                           hem__digest *digest, hem_error *err) {
+  char *path = NULL;
+  hem_status status = hem__print(&path, err, "%s/%s", p->folder, name);
+  if (!status) status = write_text(path, text, size, digest, err);
   free(path);
-  path = NULL;
-  hem__digest_hex(&digest, hex);
+  return status;
+}
+
+/* From here on it is what readers open. */
+static hem_status make_current(hem__publication *p, const hem__digest *digest, size_t keep, hem_error *err) {
+  char *path = NULL, current[CURRENT_SIZE + 1], hex[65];
+  hem_status status = hem__rename(p->folder, p->final, err);
+  if (status) return status;
+  hem__digest_hex(digest, hex);
   snprintf(current, sizeof current, "%.6s %s\n", p->name, hex);
   status = hem__print(&path, err, "%s/CURRENT", p->store);
   if (!status) status = write_text(path, current, CURRENT_SIZE, NULL, err);
   if (!status) status = sweep(p->store, number_of(p->name), keep, err);
-exit:
   free(path);
-  free(json);
   return status;
+}
+
+hem_status hem__publication_finish(hem__publication *p, const hem__manifest *manifest, size_t keep, hem_error *err) {
+  char *json = NULL, hex[65], seal[128];
+  size_t size;
+  hem__digest digest;
+  hem_status status = hem__manifest_print(manifest, &json, &size, err);
+  if (!status) status = write_in(p, "manifest.json", json, size, &digest, err);
+  free(json);
+  if (status) return status;
+  hem__digest_hex(&digest, hex);
+  int seal_size = snprintf(seal, sizeof seal, "%s  manifest.json\n", hex);
+  status = write_in(p, SEAL, seal, (size_t)seal_size, NULL, err);
+  return status ? status : make_current(p, &digest, keep, err);
+}
+
+/* ---- an old one again ---- */
+
+static hem_status link_file(const hem__publication *p, const hem__generation *from, const char *name, hem_error *err) {
+  char *old = NULL, *new = NULL;
+  hem_status status = hem__print(&old, err, "%s/%s", from->folder, name);
+  if (!status) status = hem__print(&new, err, "%s/%s", p->folder, name);
+  if (!status && link(old, new)) status = hem__fail_errno(err, "cannot link %s to %s", new, old);
+  free(old);
+  free(new);
+  return status;
+}
+
+static hem_status link_checked(const hem__publication *p, const hem__generation *from, const hem__generation_file *file,
+                               hem_error *err) {
+  hem__map map = {0};
+  if (!file->name) return HEM_OK;
+  hem_status status = hem__generation_map(from, file, &map, err);
+  hem__map_close(&map);
+  return status ? status : link_file(p, from, file->name, err);
+}
+
+hem_status hem__publication_repeat(hem__publication *p, const hem__generation *from, hem_error *err) {
+  const hem__manifest *m = &from->manifest;
+  hem_status status = link_checked(p, from, &m->gallery, err);
+  if (!status) status = link_checked(p, from, &m->metric.file, err);
+  if (!status) status = link_checked(p, from, &m->metric.quantiser, err);
+  for (size_t i = 0; i < m->category_count && !status; i++) {
+    status = link_checked(p, from, &m->categories[i].vectors, err);
+    if (!status) status = link_checked(p, from, &m->categories[i].index, err);
+    if (!status) status = link_checked(p, from, &m->categories[i].points, err);
+  }
+  if (!status) status = link_file(p, from, "manifest.json", err);
+  if (!status) status = link_file(p, from, SEAL, err);
+  if (!status) status = hem__sync(p->folder, err);
+  return status ? status : make_current(p, &from->digest, SIZE_MAX, err);
 }
 
 void hem__publication_close(hem__publication *p) {

@@ -3,6 +3,7 @@
  *   STORE/CURRENT                       "000003 <SHA-256 of its manifest>\n"
  *   STORE/lock                          held by the one writer
  *   STORE/generations/000003/manifest.json
+ *                           /manifest.sha256   its SHA-256, for when it is current no more
  *                           /gallery.bin   photos and items (gallery.h)
  *                           /c0000.f32     vectors of the first category, float32, row-major
  *                           /c0000.faiss   its FAISS index, unless it is flat
@@ -80,12 +81,15 @@ hem_status hem__manifest_parse(const char *json, size_t size, const char *name, 
 
 typedef struct hem__generation {
   char name[16];
+  hem__digest digest; /* of its manifest, as CURRENT has it */
   char *folder;
   hem__manifest manifest;
 } hem__generation;
 
 /* The current generation's manifest, verified. Errors: ENOTFOUND (no store, or none published), ECORRUPT. */
 hem_status hem__generation_open(const char *store, hem__generation *out, hem_error *err);
+/* Another one that is still there, by its name ("000002"). Errors: EINVAL (not such a name), ENOTFOUND, ECORRUPT. */
+hem_status hem__generation_open_old(const char *store, const char *name, hem__generation *out, hem_error *err);
 void hem__generation_close(hem__generation *generation);
 /* Maps one of its files; size and checksum are right. Errors: ECORRUPT, ENOTFOUND: both name the file. */
 hem_status hem__generation_map(const hem__generation *generation, const hem__generation_file *file, hem__map *out,
@@ -111,6 +115,9 @@ hem_status hem__publication_remove(const hem__publication *publication, hem__gen
 /* Writes the manifest, publishes, and removes generations older than the `keep` before it. */
 hem_status hem__publication_finish(hem__publication *publication, const hem__manifest *manifest, size_t keep,
                                    hem_error *err);
+/* Publishes an old generation of the store once more, under the new number: its files are checked and linked. Nothing
+ * is removed. Errors: ECORRUPT, EIO. */
+hem_status hem__publication_repeat(hem__publication *publication, const hem__generation *from, hem_error *err);
 /* Removes what was not finished; releases the lock. */
 void hem__publication_close(hem__publication *publication);
 

@@ -8,11 +8,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/threads.h"
 #include "query/prune.h"
 #include "query/rerank.h"
 
-enum { K_DEFAULT = 20, K_MAX = 100000 };
+enum {
+  K_MAX = 100000,
+  LABEL_SCAN_SHARE = 8 /* of a category's photos, for the sake of labels: more of them are found faster by a scan */
+};
 
 /* ---- searchers ---- */
 
@@ -24,6 +28,7 @@ hem_status hem_searcher_new(const hem_engine *engine, hem_searcher **out, hem_er
   const hem__manifest *m = &engine->generation.manifest;
   status = hem__alloc(hem__manifest_width(m), sizeof *s->query, "a searcher", &s->query, err);
   if (!status) status = hem__alloc(engine->category_count, sizeof *s->chosen, "a searcher", &s->chosen, err);
+  if (!status) status = hem__alloc(engine->lookup.labels.count, sizeof *s->labels, "a searcher", &s->labels, err);
   if (!status) status = hem__ranking_init(&s->ranking, &engine->gallery, hem__manifest_learned(m), err);
   if (!status && engine->learned.metric) status = hem__learned_query_new(&engine->learned, &s->asked, err);
   if (status) {
@@ -45,6 +50,7 @@ void hem_searcher_free(hem_searcher *s) {
   free(s->near);
   free(s->hits);
   free(s->chosen);
+  free(s->labels);
   free(s);
 }
 
@@ -68,12 +74,54 @@ static hem_status choose(hem__search *q, hem_error *err) {
   return HEM_OK;
 }
 
+static hem_status choose_labels(hem__search *q, hem_error *err) {
+  hem_searcher *s = q->s;
+  const hem__lookup *l = &s->engine->lookup;
+  q->wanted = s->engine->gallery.photos;
+  if (q->o.label_count == 0) return HEM_OK;
+  memset(s->labels, 0, l->labels.count * sizeof *s->labels);
+  q->wanted = 0;
+  for (size_t i = 0; i < q->o.label_count; i++) {
+    size_t number = hem__set_find(&l->labels, q->o.labels[i]);
+    if (number == SIZE_MAX) return hem__fail(err, HEM_ENOTFOUND, "no photo has the label '%s'", q->o.labels[i]);
+    if (!s->labels[number]) q->wanted += l->label_photos[number];
+    s->labels[number] = true;
+  }
+  q->choice.labels = s->labels;
+  q->choice.label_of = l->label_of;
+  return HEM_OK;
+}
+
+size_t hem__search_widened(const hem__search *q, size_t photos) {
+  size_t all = q->s->engine->gallery.photos, product;
+  if (q->wanted == all) return photos;
+  return hem__mul(photos, all, &product) ? hem__min((product - 1) / q->wanted + 1, all) : all;
+}
+
 size_t hem__search_fetch(const hem__search *q, const hem__category *c) {
   size_t fetch = q->fetch;
   /* Fewer than two to the 32 rows: before the shift is cut off, every row is fetched. */
-  if (q->learned)
-    fetch = ((q->o.rerank ? q->o.rerank : c->rerank) + (size_t)q->o.leave_out) << hem__min(q->doubled, 31);
+  if (q->learned) {
+    fetch = hem__search_widened(q, q->o.rerank ? q->o.rerank : c->rerank) + q->left_out;
+    fetch = hem__min(fetch, c->vectors.rows) << hem__min(q->doubled, 31);
+  }
   return hem__min(fetch, c->vectors.rows);
+}
+
+size_t hem__search_keep(const hem__search *q, const hem__category *c, hem__near *near, size_t count) {
+  size_t kept = 0;
+  if (!q->choice.labels) return count;
+  for (size_t i = 0; i < count; i++)
+    if (hem__choice_wants(&q->choice, c->first + near[i].row)) near[kept++] = near[i];
+  return kept;
+}
+
+hem_status hem__search_candidates(hem__search *q, const hem__category *c, const hem__candidates_request *request,
+                                  hem__candidates_found *found, hem_error *err) {
+  uint64_t started = hem__now_ns();
+  hem_status status = hem__candidates(c, request, &q->s->scratch, found, err);
+  q->candidates_ns += hem__now_ns() - started;
+  return status;
 }
 
 hem_status hem__search_reserve(hem__search *q, hem_error *err) {
@@ -100,6 +148,7 @@ static hem_status gather(hem__search *q, hem_error *err) {
   for (size_t i = 0; i < s->chosen_count; i++) {
     const hem__category *c = hem__chosen(s, i);
     hem__candidates_request request = {.query = s->query, .k = hem__search_fetch(q, c), .exact = q->o.exact};
+    if (q->choice.labels && request.k >= c->vectors.rows / LABEL_SCAN_SHARE) request.exact = true;
     hem__candidates_found found = {.at = s->near};
     hem_status status = hem__candidates(c, &request, &s->scratch, &found, err);
     if (status) return status;
@@ -151,18 +200,25 @@ static hem_status answer_rounds(hem__search *q, size_t *found, hem_error *err) {
   }
 }
 
-static hem_status check_query(const hem__search *q, const float *vector, size_t dim, hem_error *err) {
+static hem_status check_options(const hem__search *q, hem_error *err) {
   const hem__manifest *m = &q->s->engine->generation.manifest;
-  if (dim != m->dim)
-    return hem__fail(err, HEM_EMISMATCH, "the query has %zu values; this store holds '%s', of %zu", dim, m->space,
-                     m->dim);
-  if (!hem__all_finite(vector, dim))
-    return hem__fail(err, HEM_EINVAL, "the query holds a value that is not a number, or is beyond 1e15");
+  if (q->o.category_count && !q->o.categories) return hem__fail(err, HEM_EINVAL, "category_count without categories");
+  if (q->o.label_count && !q->o.labels) return hem__fail(err, HEM_EINVAL, "label_count without labels");
   if (!(q->o.min_probability >= 0 && q->o.min_probability <= 1))
     return hem__fail(err, HEM_EINVAL, "a probability lies between 0 and 1");
   if (!m->metric.file.name && (q->o.rerank || q->o.min_probability > 0))
     return hem__fail(err, HEM_EINVAL, "this store has no metric: rerank and min_probability are for those that have");
   if (q->k > K_MAX) return hem__fail(err, HEM_EINVAL, "k is %zu; at most %d can be asked for", q->k, K_MAX);
+  return HEM_OK;
+}
+
+static hem_status check_vector(const hem_engine *engine, const float *vector, size_t dim, hem_error *err) {
+  const hem__manifest *m = &engine->generation.manifest;
+  if (dim != m->dim)
+    return hem__fail(err, HEM_EMISMATCH, "the query has %zu values; this store holds '%s', of %zu", dim, m->space,
+                     m->dim);
+  if (!hem__all_finite(vector, dim))
+    return hem__fail(err, HEM_EINVAL, "the query holds a value that is not a number, or is beyond 1e15");
   return HEM_OK;
 }
 
@@ -190,14 +246,27 @@ static void describe(const hem__search *q, size_t found, hem_answer *answer) {
   if (q->learned) judge(q, answer);
 }
 
-static hem_status prepare(hem__search *q, const float *vector, size_t dim, hem_error *err) {
+/* What a query is asked with: a vector, or a photo of the engine. */
+typedef struct asked {
+  const float *vector; /* NULL: the photo */
+  const hem__category *category;
+  size_t row; /* of the category */
+} asked;
+
+static hem_status prepare(hem__search *q, const asked *with, hem_error *err) {
   hem_searcher *s = q->s;
   const hem_engine *engine = s->engine;
-  if (engine->learned.metric) return hem__learned_ask(&engine->learned, vector, &s->asked, s->query, err);
-  if (engine->generation.manifest.distance == HEM_COSINE) {
-    hem__normalise(vector, dim, s->query);
+  const hem__manifest *m = &engine->generation.manifest;
+  if (!with->vector && engine->learned.metric) {
+    hem__learned_ask_row(&engine->learned, with->category, with->row, &s->asked, s->query);
+  } else if (!with->vector) { /* normalised for cosine already */
+    memcpy(s->query, hem__row(with->category->vectors, with->row), m->dim * sizeof *s->query);
+  } else if (engine->learned.metric) {
+    return hem__learned_ask(&engine->learned, with->vector, &s->asked, s->query, err);
+  } else if (m->distance == HEM_COSINE) {
+    hem__normalise(with->vector, m->dim, s->query);
   } else {
-    memcpy(s->query, vector, dim * sizeof *vector);
+    memcpy(s->query, with->vector, m->dim * sizeof *s->query);
   }
   return HEM_OK;
 }
@@ -213,28 +282,77 @@ static hem_status find(hem__search *q, size_t *found, hem_error *err) {
   return pruned ? hem__prune_answer(q, found, err) : hem__rerank_answer(q, found, err);
 }
 
+static hem_status begin(hem__search *q, hem_searcher *s, const hem_search_options *options, hem_error *err) {
+  *q = (hem__search){.s = s, .best = {.score = NAN}};
+  hem_status status = hem__options_copy(&q->o, sizeof q->o, options, "hem_search_options", err);
+  if (status) return status;
+  q->k = q->o.k ? q->o.k : HEM__K_DEFAULT;
+  q->learned = s->engine->learned.metric && !q->o.plain;
+  q->left_out = q->o.leave_out;
+  q->choice = (hem__choice){.k = q->k,
+                            .photos = q->o.photos,
+                            .horizon = INFINITY,
+                            .leave_out = q->o.leave_out,
+                            .leave_out_row = q->o.leave_out_row};
+  status = check_options(q, err);
+  if (!status) status = choose(q, err);
+  return status ? status : choose_labels(q, err);
+}
+
+static hem_status answer_with(hem__search *q, const asked *with, hem_answer *answer, hem_error *err) {
+  size_t found = 0;
+  uint64_t started = hem__now_ns();
+  int held = hem__omp_hold();
+  q->fetch = hem__search_widened(q, q->k + 1) + q->left_out; /* the last one sets the horizon */
+  hem_status status = prepare(q, with, err);
+  if (!status) status = find(q, &found, err);
+  hem__omp_release(held);
+  if (status) return status;
+  describe(q, found, answer);
+  uint64_t all = hem__now_ns() - started;
+  answer->candidates_ns = q->learned ? q->candidates_ns : all;
+  answer->rerank_ns = all - answer->candidates_ns;
+  return HEM_OK;
+}
+
 hem_status hem_search(hem_searcher *s, const float *vector, size_t dim, const hem_search_options *options,
                       hem_answer *answer, hem_error *err) {
-  hem__search q = {.s = s, .best = {.score = NAN}};
-  size_t found = 0;
-  hem_status status = hem__options_copy(&q.o, sizeof q.o, options, "hem_search_options", err);
+  hem__search q;
+  if (!s || !vector || !answer)
+    return hem__fail(err, HEM_EINVAL, "hem_search: searcher, vector and answer must not be NULL");
+  hem_status status = begin(&q, s, options, err);
+  if (!status) status = check_vector(s->engine, vector, dim, err);
+  return status ? status : answer_with(&q, &(asked){.vector = vector}, answer, err);
+}
+
+/* The first photo of an item whose category is loaded. */
+static hem_status find_photo(const hem_engine *engine, const char *item_id, size_t item, asked *out, hem_error *err) {
+  const hem__lookup *l = &engine->lookup;
+  size_t category = 0;
+  for (size_t i = l->first[item]; i < l->first[item + 1]; i++) {
+    category = hem__engine_category_of(engine, l->photos[i]);
+    const hem__loaded *c = &engine->categories[category];
+    if (!c->loaded) continue;
+    *out = (asked){.category = &c->shared, .row = l->photos[i] - c->shared.first};
+    return HEM_OK;
+  }
+  return hem__fail(err, HEM_ENOTFOUND, "item '%s' lies in category '%s', which was not loaded: open the engine with it",
+                   item_id, engine->categories[category].shared.name);
+}
+
+hem_status hem_search_item(hem_searcher *s, const char *item_id, const hem_search_options *options, hem_answer *answer,
+                           hem_error *err) {
+  hem__search q;
+  hem_item item;
+  asked with = {0};
+  if (!s || !item_id || !answer)
+    return hem__fail(err, HEM_EINVAL, "hem_search_item: searcher, item_id and answer must not be NULL");
+  hem_status status = begin(&q, s, options, err);
+  if (!status) status = hem_engine_item(s->engine, item_id, &item, err);
+  if (!status) status = find_photo(s->engine, item_id, item.number, &with, err);
   if (status) return status;
-  if (q.o.category_count && !q.o.categories) return hem__fail(err, HEM_EINVAL, "category_count without categories");
-  q.k = q.o.k ? q.o.k : K_DEFAULT;
-  q.fetch = q.k + q.o.leave_out + 1; /* the last one sets the horizon */
-  q.learned = s->engine->learned.metric && !q.o.plain;
-  q.choice = (hem__choice){.k = q.k,
-                           .photos = q.o.photos,
-                           .horizon = INFINITY,
-                           .leave_out = q.o.leave_out,
-                           .leave_out_row = q.o.leave_out_row};
-  status = check_query(&q, vector, dim, err);
-  if (!status) status = choose(&q, err);
-  if (status) return status;
-  int held = hem__omp_hold();
-  status = prepare(&q, vector, dim, err);
-  if (!status) status = find(&q, &found, err);
-  hem__omp_release(held);
-  if (!status) describe(&q, found, answer);
-  return status;
+  q.choice.leave_out_item = true;
+  q.choice.item = (uint32_t)item.number;
+  q.left_out += item.photo_count;
+  return answer_with(&q, &with, answer, err);
 }

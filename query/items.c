@@ -117,7 +117,9 @@ void hem__ranking_sort(hem__ranking *r, bool by_score) { sort(r->at, r->count, b
 /* ---- choosing ---- */
 
 bool hem__ranking_left_out(const hem__ranking *r, const hem__choice *choice, const hem__ranked *photo) {
-  return choice->leave_out && r->gallery->row[photo->photo] == choice->leave_out_row;
+  if (choice->leave_out && r->gallery->row[photo->photo] == choice->leave_out_row) return true;
+  if (choice->leave_out_item && photo->item == choice->item) return true;
+  return !hem__choice_wants(choice, photo->photo);
 }
 
 void hem__ranking_start(hem__ranking *r) {

@@ -54,11 +54,21 @@ typedef struct hem__choice {
   bool photos;   /* every photo counts; false: the nearest photo of each item */
   float horizon; /* from this key on, a photo not seen could come before one that was: stop there */
   bool leave_out;
-  uint64_t leave_out_row;                                        /* of the catalogue */
+  uint64_t leave_out_row; /* of the catalogue */
+  bool leave_out_item;
+  uint32_t item;                                                 /* that one */
+  const bool *labels;                                            /* by number: is it wanted? NULL: every label is */
+  const uint32_t *label_of;                                      /* of a gallery position */
   bool (*passes)(const void *context, const hem__ranked *photo); /* NULL: every photo does */
   const void *context;
 } hem__choice;
 
+/* Has the photo at this gallery position a label that is wanted? */
+static inline bool hem__choice_wants(const hem__choice *choice, size_t photo) {
+  return !choice->labels || choice->labels[choice->label_of[photo]];
+}
+
+/* Is it as if the gallery did not hold this photo? */
 bool hem__ranking_left_out(const hem__ranking *ranking, const hem__choice *choice, const hem__ranked *photo);
 /* Of a ranking sorted by nearness, wants `places`: gives every photo its place, from 1, among the photos, or its item's
  * among the items, and returns how many places there are. */

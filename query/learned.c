@@ -130,6 +130,13 @@ hem_status hem__learned_ask(const hem__learned *l, const float *vector, hem__lea
   return HEM_OK;
 }
 
+void hem__learned_ask_row(const hem__learned *l, const hem__category *c, size_t row, hem__learned_query *q,
+                          float *scaled) {
+  size_t bytes = hem__scorer_row_bytes(l->scorer);
+  memcpy(q->coded, c->points + row * bytes, bytes);
+  memcpy(scaled, hem__row(c->vectors, row), c->vectors.dim * sizeof *scaled);
+}
+
 /* ---- scores ---- */
 
 void hem__learned_scratch_clear(hem__learned_scratch *s) {

@@ -22,9 +22,9 @@ void hem__learned_close(hem__learned *learned);
 
 /* One query, ready to be asked. Freed with hem__learned_query_clear. */
 typedef struct hem__learned_query {
-  float *unit;  /* [dim]: the embedding, divided by its norm where the metric wants that */
-  float *point; /* [width]: t(q) */
-  void *coded;  /* the point in the generation's precision */
+  void *coded; /* the point t(q) in the generation's precision: all that is asked with */
+  float *unit,
+      *point; /* on the way there: [dim], the embedding, divided by its norm where the metric wants that; t(q) */
 } hem__learned_query;
 
 hem_status hem__learned_query_new(const hem__learned *learned, hem__learned_query *out, hem_error *err);
@@ -33,6 +33,10 @@ void hem__learned_query_clear(hem__learned_query *query);
  * can be computed of), ENOMEM. */
 hem_status hem__learned_ask(const hem__learned *learned, const float *vector, hem__learned_query *query, float *scaled,
                             hem_error *err);
+
+/* As hem__learned_ask, with a photo of the generation: its point is there already. */
+void hem__learned_ask_row(const hem__learned *learned, const hem__category *category, size_t row,
+                          hem__learned_query *query, float *scaled);
 
 /* One thread's working memory. Zeroed is empty. */
 typedef struct hem__learned_scratch {

@@ -106,7 +106,7 @@ static hem_status load_gallery(hem_engine *engine, hem_error *err) {
   if (!status && photos != engine->gallery.photos)
     status = hem__fail(err, HEM_ECORRUPT, "%s holds %zu photos and the manifest %zu", m->gallery.name,
                        engine->gallery.photos, photos);
-  return status;
+  return status ? status : hem__lookup_new(&engine->gallery, &engine->lookup, err);
 }
 
 /* FAISS is compiled for the instructions of the machine that built it. */
@@ -172,6 +172,7 @@ void hem_engine_close(hem_engine *engine) {
   }
   free(engine->categories);
   hem__learned_close(&engine->learned);
+  hem__lookup_clear(&engine->lookup);
   hem__map_close(&engine->gallery_map);
   hem__generation_close(&engine->generation);
   free(engine);
@@ -205,6 +206,42 @@ void hem_engine_info_get(const hem_engine *engine, hem_engine_info *info) {
                             .kernel = l->scorer ? hem__scorer_kernel(l->scorer) : "",
                             .false_accept = l->metric ? l->metric->false_accept : 0,
                             .certificate = m->metric.certificate};
+}
+
+size_t hem__engine_category_of(const hem_engine *engine, size_t photo) {
+  const hem__manifest *m = &engine->generation.manifest;
+  size_t first = 0, last = m->category_count - 1;
+  while (first < last) {
+    size_t middle = last - (last - first) / 2;
+    if (m->categories[middle].first <= photo) {
+      first = middle;
+    } else {
+      last = middle - 1;
+    }
+  }
+  return first;
+}
+
+hem_status hem_engine_item(const hem_engine *engine, const char *item_id, hem_item *item, hem_error *err) {
+  if (!engine || !item_id || !item)
+    return hem__fail(err, HEM_EINVAL, "hem_engine_item: engine, item_id and item must not be NULL");
+  size_t number = hem__lookup_item(&engine->gallery, item_id);
+  if (number == SIZE_MAX) return hem__fail(err, HEM_ENOTFOUND, "there is no item '%s'", item_id);
+  *item = (hem_item){.item_id = engine->gallery.text + engine->gallery.item_id[number],
+                     .number = number,
+                     .photo_count = hem__lookup_count(&engine->lookup, number)};
+  return HEM_OK;
+}
+
+void hem_engine_item_photo(const hem_engine *engine, const hem_item *item, size_t i, hem_photo *photo) {
+  const hem__gallery *g = &engine->gallery;
+  size_t at = engine->lookup.photos[engine->lookup.first[item->number] + i],
+         category = hem__engine_category_of(engine, at);
+  *photo = (hem_photo){.category = engine->generation.manifest.categories[category].name,
+                       .path = g->text + g->path[at],
+                       .label = g->text + g->label[at],
+                       .row = g->row[at],
+                       .loaded = engine->categories[category].loaded};
 }
 
 void hem_engine_category(const hem_engine *engine, size_t i, const char **name, const char **kind, uint64_t *photos) {

@@ -29,7 +29,9 @@ static hem_status keep_pool(hem__search *q, size_t chosen, const hem__near *near
   return status;
 }
 
-static size_t first_scored(const hem__search *q) { return hem__max(2 * (q->k + q->o.leave_out), FIRST); }
+static size_t first_scored(const hem__search *q) {
+  return hem__max(hem__search_widened(q, 2 * q->k) + 2 * q->left_out, FIRST);
+}
 
 static size_t largest_of(const hem_searcher *s) {
   size_t largest = 0;
@@ -56,9 +58,11 @@ static hem_status gather(hem__search *q, hem_error *err) {
     size_t fetch = scanned ? first : hem__search_fetch(q, c);
     hem__candidates_request request = {.query = s->query, .k = hem__min(fetch, c->vectors.rows)};
     hem__candidates_found found = {.at = s->near};
-    status = hem__candidates(c, &request, &s->scratch, &found, err);
-    size_t scored = status ? 0 : hem__min(first, found.count);
-    if (!status) status = keep_pool(q, i, found.at + scored, scanned ? 0 : found.count - scored, err);
+    status = hem__search_candidates(q, c, &request, &found, err);
+    /* Where no label fits, the nearest is scored all the same: the line needs a place to touch. */
+    size_t kept = status ? 0 : hem__max(hem__search_keep(q, c, found.at, found.count), 1);
+    size_t scored = hem__min(first, kept);
+    if (!status) status = keep_pool(q, i, found.at + scored, scanned ? 0 : kept - scored, err);
     if (!status) status = hem__learned_score(&s->engine->learned, c, &s->asked, found.at, scored, &s->learned, err);
     if (status) break;
     q->fallbacks += found.fell_back;
@@ -161,9 +165,11 @@ static hem__bounded pop(hem__bounds *b) {
 
 static hem_status push(hem__search *q, size_t chosen, const uint32_t *rows, size_t count, float least, hem_error *err) {
   hem__bounds *b = &q->s->bounds;
+  size_t place = hem__chosen(q->s, chosen)->first;
   hem_status status = hem__grow(&b->heap, &b->heap_capacity, b->heap_count + count, sizeof *b->heap, "bounds", err);
   for (size_t i = 0; i < count && !status; i++)
-    if (b->values[i] >= least && b->values[i] > -INFINITY)
+    if (b->values[i] >= least && b->values[i] > -INFINITY &&
+        hem__choice_wants(&q->choice, place + (rows ? rows[i] : i)))
       b->heap[b->heap_count++] =
           (hem__bounded){.bound = b->values[i], .chosen = (uint32_t)chosen, .row = rows ? rows[i] : (uint32_t)i};
   return status;

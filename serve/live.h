@@ -8,8 +8,11 @@
 #ifndef HEM_SERVE_LIVE_H
 #define HEM_SERVE_LIVE_H
 
+#include <pthread.h>
+
 #include "ingest/pictures.h"
 #include "query/engine.h"
+#include "query/explain.h"
 
 typedef struct hem__live hem__live;
 
@@ -32,7 +35,9 @@ typedef struct hem__edition {
   hem_error why_no_catalog;
   size_t space;                 /* of the catalogue */
   pthread_mutex_t catalog_lock; /* held round every use of `catalog` */
-  hem__pictures *pictures;      /* NULL where there is no catalogue */
+  size_t out;                   /* seats that are taken; this and the next belong to live.c */
+  struct hem__seat *idle;
+  hem__pictures *pictures; /* NULL where there is no catalogue */
 } hem__edition;
 
 typedef struct hem__seat {
@@ -40,6 +45,9 @@ typedef struct hem__seat {
   hem_searcher *searcher;
   hem_embedder *embedder; /* NULL until hem__seat_embedder */
   float *vector;          /* [dim] */
+  hem_hit *plain;         /* what else a reply holds, and the next two */
+  hem__explanation *explanations;
+  size_t plain_capacity, explanation_capacity;
   struct hem__seat *next;
 } hem__seat;
 

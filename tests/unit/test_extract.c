@@ -248,6 +248,78 @@ START_TEST(an_embedder_embeds_a_file_as_the_extractor_does) {
 }
 END_TEST
 
+/* The bytes of a photo as PNG; skips the test, by NULL, where there is no libvips. */
+static uint8_t *png_of(const hem__image *photo, size_t *size) {
+  uint8_t *png = NULL;
+  if (hem__image_png(photo, &png, size, NULL) == HEM_EUNSUPPORTED) puts("built without libvips: not tested");
+  return png;
+}
+
+START_TEST(bytes_are_embedded_as_a_cropped_photo_is) {
+  hem__image photo = synthetic(80, 60, 0), part = {0};
+  size_t size;
+  uint8_t *png = png_of(&photo, &size);
+  hem_embedder *embedder = NULL;
+  hem__extractor *extractor = extractor_of("color,hog");
+  ck_ok(hem_embedder_new("color,hog", &embedder, err));
+  size_t dim = hem_embedder_dim(embedder);
+  float *want = embed(extractor, &photo), *got = malloc(dim * sizeof *got);
+  if (png) {
+    ck_ok(hem_embedder_bytes(embedder, png, size, NULL, NULL, got, err));
+    ck_assert_mem_eq(got, want, dim * sizeof *got);
+    uint64_t decode = 0, embed_ns = 0;
+    hem_embedder_times(embedder, &decode, &embed_ns);
+    ck_assert_uint_gt(decode, 0);
+    ck_assert_uint_gt(embed_ns, 0);
+    free(want);
+    /* The same part three ways: pixels, pixels to be rounded and cut off at the edge, parts. */
+    ck_ok(hem__image_crop(&photo, (hem__box){.x = 20, .y = 15, .width = 60, .height = 30}, &part, err));
+    want = embed(extractor, &part);
+    const hem_box boxes[] = {{20, 15, 60, 30, false}, {20.4, 14.6, 1000, 30.2, false}, {0.25, 0.25, 0.75, 0.5, true}};
+    for (size_t i = 0; i < 3; i++) {
+      ck_ok(hem_embedder_bytes(embedder, png, size, "dress", &boxes[i], got, err));
+      ck_assert_mem_eq(got, want, dim * sizeof *got);
+    }
+  }
+  hem_embedder_free(embedder);
+  hem__extractor_free(extractor);
+  hem__image_clear(&photo);
+  hem__image_clear(&part);
+  free(png), free(want), free(got);
+}
+END_TEST
+
+START_TEST(boxes_that_make_no_sense_are_refused) {
+  hem__image photo = synthetic(80, 60, 0);
+  size_t size;
+  uint8_t *png = png_of(&photo, &size);
+  hem_embedder *embedder = NULL;
+  ck_ok(hem_embedder_new("color", &embedder, err));
+  float *got = calloc(hem_embedder_dim(embedder), sizeof *got);
+  const hem_box wrong[] = {{0, 0, 0, 0, false},        {0, 0, 10, 0.4, false},  {-1, 0, 10, 10, false},
+                           {0, NAN, 10, 10, false},    {0, 0, 10, INFINITY, 0}, {0, 0, 3e9, 10, false},
+                           {0.5, 0.5, 1.5, 0.5, true}, {0, 0, 1e-7, 1, true},   {0, 0, NAN, 1, true}};
+  for (size_t i = 0; png && i < sizeof wrong / sizeof *wrong; i++)
+    ck_fails(hem_embedder_bytes(embedder, png, size, "skirt", &wrong[i], got, err), HEM_EINVAL, "skirt: a box");
+  if (png) {
+    ck_fails(hem_embedder_bytes(embedder, png, size, "skirt", &(hem_box){80, 0, 5, 5, false}, got, err), HEM_EINVAL,
+             "skirt: box 80,0 of 5 x 5 leaves nothing");
+    ck_fails(hem_embedder_bytes(embedder, png, size / 2, "skirt", NULL, got, err), HEM_ECORRUPT, "skirt");
+    uint64_t decode = 0, embed_ns = 1;
+    hem_embedder_times(embedder, &decode, &embed_ns);
+    ck_assert_uint_gt(decode, 0);
+    ck_assert_uint_eq(embed_ns, 0);
+  }
+  ck_fails(hem_embedder_bytes(embedder, "soup", 4, NULL, NULL, got, err), HEM_EUNSUPPORTED, "the photo");
+  ck_fails(hem_embedder_bytes(embedder, got, SIZE_MAX, NULL, NULL, got, err), HEM_EINVAL, "no photo");
+  ck_fails(hem_embedder_bytes(embedder, NULL, 4, NULL, NULL, got, err), HEM_EINVAL, "NULL");
+  for (size_t i = 0; i < hem_embedder_dim(embedder); i++) ck_assert(got[i] == 0);
+  hem_embedder_free(embedder);
+  hem__image_clear(&photo);
+  free(png), free(got);
+}
+END_TEST
+
 START_TEST(an_embedder_refuses_nonsense) {
   hem_embedder *embedder = NULL;
   ck_fails(hem_embedder_new("hog,nose", &embedder, err), HEM_EINVAL, "'nose'");
@@ -265,4 +337,4 @@ HEM_TESTS("extract", blocks_stand_in_the_order_of_the_names, bad_names_are_refus
           the_hash_names_features_and_order, the_recipe_holds_every_feature, one_feature_keeps_its_scale,
           each_block_is_its_feature_scaled_to_length_one, flat_and_noisy_photos_stay_finite,
           extractors_and_threads_agree_bit_for_bit, an_embedder_embeds_a_file_as_the_extractor_does,
-          an_embedder_refuses_nonsense)
+          bytes_are_embedded_as_a_cropped_photo_is, boxes_that_make_no_sense_are_refused, an_embedder_refuses_nonsense)
