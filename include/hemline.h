@@ -255,10 +255,10 @@ typedef struct hem_index_options {
  * `force`), and EMISMATCH (a metric of another space). */
 HEM_API hem_status hem_index(const hem_index_options *options, hem_error *err);
 
-/* Makes an older generation current again, `generation` ("000002"), or the one before the current one (NULL): checks all
- * of its files and publishes them once more under a new number, which goes to `out`, terminated.
- * Errors: EINVAL (not a generation's name, or current already), ENOTFOUND (no longer there), ECORRUPT, EBUSY (somebody
- * is indexing), EIO, ENOMEM. */
+/* Makes an older generation current again, `generation` ("000002"), or the one before the current one (NULL): checks
+ * all of its files and publishes them once more under a new number, which goes to `out`, terminated. Errors: EINVAL
+ * (not a generation's name, or current already), ENOTFOUND (no longer there), ECORRUPT, EBUSY (somebody is indexing),
+ * EIO, ENOMEM. */
 HEM_API hem_status hem_rollback(const char *store, const char *generation, char out[16], hem_error *err);
 
 /* ---- query: engine and searchers ---- */
@@ -471,6 +471,8 @@ typedef struct hem_client_options {
   unsigned reconnect_ms;   /* how long a server that went away is waited for; 0: 1,000 */
   bool no_reconnect;       /* a server that went away is an error at once */
   size_t answer_bytes_max; /* of one reply; 0: 256 MiB */
+  unsigned spin_us;        /* so long a reply is looked for, at the price of a busy core, before the thread sleeps; 0:
+                              not at all. Waking a thread costs some microseconds */
 } hem_client_options;
 
 /* Connects; `path` is copied, `options` may be NULL. Errors: ENOTFOUND (there is no such socket), EIO (nobody listens),

@@ -129,12 +129,26 @@ static went failed(hem_client *c, hem_error *err) {
   return FAILED;
 }
 
-/* Once; `flags`: MSG_DONTWAIT, or 0. */
-static went read_some(hem_client *c, size_t wanted, int flags, hem_error *err) {
-  if (hem__buffer_reserve(&c->in, hem__max(wanted, READ_BYTES), err)) return FAILED;
+static ssize_t receive(const hem_client *c, int flags) {
   ssize_t got;
   do got = recv(c->fd, c->in.at + c->in.size, c->in.capacity - c->in.size, flags);
   while (got < 0 && errno == EINTR);
+  return got;
+}
+
+/* Looks for something a while before it sleeps. */
+static ssize_t receive_soon(const hem_client *c) {
+  uint64_t until = hem__now_ns() + (uint64_t)c->o.spin_us * 1000;
+  ssize_t got;
+  do got = receive(c, MSG_DONTWAIT);
+  while (got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK) && hem__now_ns() < until);
+  return got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK) ? receive(c, 0) : got;
+}
+
+/* Once; `wait` false: only what is there. */
+static went read_some(hem_client *c, size_t wanted, bool wait, hem_error *err) {
+  if (hem__buffer_reserve(&c->in, hem__max(wanted, READ_BYTES), err)) return FAILED;
+  ssize_t got = !wait ? receive(c, MSG_DONTWAIT) : c->o.spin_us ? receive_soon(c) : receive(c, 0);
   if (got == 0) return lost(c, err);
   if (got < 0) return failed(c, err);
   c->in.size += (size_t)got;
@@ -149,7 +163,7 @@ static went wait_for_room(hem_client *c, hem_error *err) {
   while (ready < 0 && errno == EINTR);
   if (ready == 0) errno = EAGAIN;
   if (ready <= 0) return failed(c, err);
-  return p.revents & POLLIN ? read_some(c, 0, MSG_DONTWAIT, err) : DONE;
+  return p.revents & POLLIN ? read_some(c, 0, false, err) : DONE;
 }
 
 /* Sends what `out` holds. */
@@ -185,7 +199,7 @@ static went read_reply(hem_client *c, hem__wire_header *h, hem_error *err) {
   uint64_t until = hem__now_ns() + (uint64_t)c->o.timeout_ms * 1000000;
   went w = look(c, h, &more, err);
   while (!w && more) {
-    w = read_some(c, more, 0, err);
+    w = read_some(c, more, true, err);
     if (!w) w = look(c, h, &more, err);
     if (!w && more && hem__now_ns() > until) {
       errno = EAGAIN;

@@ -2,6 +2,7 @@
 #include "serve/socket.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -16,7 +17,7 @@
 #include "base/threads.h"
 #include "serve/socket_parts.h"
 
-enum { CONNECTIONS_MAX = 1024, IN_FLIGHT_MAX = 256, REQUEST_BYTES_MAX = 1 << 26, DEADLINE_MS = 30000 };
+enum { CONNECTIONS_MAX = 1024, IN_FLIGHT_MAX = 256, REQUEST_BYTES_MAX = 1 << 26, DEADLINE_MS = 30000, SPIN_US = 50 };
 enum { BACKLOG = 512, ACCEPTS = 64, LOOK_MS = 1000, THREADS_MAX = 1024 };
 /* Events that are not a connection's. */
 static const uint64_t of_listener = UINT64_MAX, of_wake = UINT64_MAX - 1;
@@ -150,14 +151,28 @@ static void sweep(hem__socket *s) {
   if (atomic_exchange(&s->tired, false)) watch_listener(s);
 }
 
+/* A client that has its answer often asks again at once. Waking a thread that sleeps costs more than looking for that
+ * question a while, so one worker of those that have just answered does; then it sleeps like the others. */
+static int look(hem__socket *s, struct epoll_event *event) {
+  int count = 0;
+  if (s->o.spin_us == 0 || atomic_exchange(&s->looking, true)) return 0;
+  uint64_t until = hem__now_ns() + (uint64_t)s->o.spin_us * 1000;
+  do count = epoll_wait(s->epoll, event, 1, 0);
+  while (count == 0 && hem__now_ns() < until);
+  atomic_store(&s->looking, false);
+  return count;
+}
+
 static void *work(void *argument) {
   hem__socket_worker *w = argument;
   hem__socket *s = w->socket;
   hem__omp_hold(); /* for good: the thread does nothing else */
-  for (;;) {
+  for (bool answered = false;;) {
     struct epoll_event event;
+    int count = answered ? look(s, &event) : 0;
     /* While nobody is connected there is nothing to look after. */
-    int count = epoll_wait(s->epoll, &event, 1, is_open(s) ? LOOK_MS : -1);
+    if (count == 0) count = epoll_wait(s->epoll, &event, 1, is_open(s) ? LOOK_MS : -1);
+    answered = count > 0 && event.data.u64 != of_listener;
     if (count > 0 && event.data.u64 == of_wake) return NULL;
     if (count > 0 && event.data.u64 == of_listener) {
       accept_turn(s);
@@ -232,6 +247,9 @@ static void copy_options(hem__socket *s, const hem__socket_options *o) {
   s->o.connections_max = hem__min(s->o.connections_max, UINT32_MAX - 1);
   if (!s->o.in_flight_max) s->o.in_flight_max = IN_FLIGHT_MAX;
   if (!s->o.request_bytes_max) s->o.request_bytes_max = REQUEST_BYTES_MAX;
+  if (!s->o.spin_us) s->o.spin_us = SPIN_US;
+  if (s->o.spin_us == UINT_MAX || hem__cores() == 1)
+    s->o.spin_us = 0; /* on one core, it would keep the client from asking */
   if (!s->o.deadline_ms) s->o.deadline_ms = DEADLINE_MS;
 }
 

@@ -57,7 +57,8 @@ struct hem__socket {
   hem__lock file_lock;
   int listener, epoll, wake; /* wake: an eventfd that ends the workers */
   atomic_bool stopping;
-  atomic_bool tired; /* accept has failed: it is tried again a second later */
+  atomic_bool looking; /* a worker is */
+  atomic_bool tired;   /* accept has failed: it is tried again a second later */
   atomic_uint_fast64_t swept_ns;
   atomic_size_t photo_bytes; /* of photos under way */
   pthread_mutex_t lock;      /* held for `free`, `open` and `jobs`; taken under a connection's */
