@@ -94,6 +94,13 @@ hem_status hem__map_open(const char *path, hem__map *map, hem_error *err) {
   return HEM_OK;
 }
 
+void hem__map_cut(hem__map *map, size_t size) {
+  size_t page = (size_t)sysconf(_SC_PAGESIZE), end = (size + page - 1) / page * page;
+  if (size == 0 || size >= map->size) return;
+  if (end < map->size) munmap((void *)(uintptr_t)(map->at + end), map->size - end);
+  map->size = size;
+}
+
 void hem__map_close(hem__map *map) {
   if (map->at) munmap((void *)(uintptr_t)map->at, map->size);
   *map = (hem__map){0};

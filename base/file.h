@@ -15,6 +15,8 @@ typedef struct hem__map {
 
 /* Maps a regular file, read-only and shared. Errors: ENOTFOUND, EIO, ECORRUPT (not a regular file). */
 hem_status hem__map_open(const char *path, hem__map *map, hem_error *err);
+/* Unmaps what lies behind the first `size` bytes, in whole pages. */
+void hem__map_cut(hem__map *map, size_t size);
 void hem__map_close(hem__map *map);
 
 /* Reads a regular file whole: for files that others may change meanwhile (a mapping that shrinks kills).

@@ -20,6 +20,7 @@ int cli_train(int argc, char **argv);
 int cli_export_onnx(int argc, char **argv);
 int cli_index(int argc, char **argv);
 int cli_query(int argc, char **argv);
+int cli_drift(int argc, char **argv);
 int cli_rollback(int argc, char **argv);
 int cli_serve(int argc, char **argv);
 int cli_evaluate(int argc, char **argv);

@@ -12,6 +12,7 @@ static const cli_command commands[] = {
     {"query", "a photo, vector or row into the nearest items", cli_query},
     {"serve", "a store answered to other processes: a search page, REST, a Unix socket", cli_serve},
     {"rollback", "an older generation of a store, current again", cli_rollback},
+    {"drift", "what a server was asked, beside what its store was built for", cli_drift},
     {"evaluate", "top-k accuracy of a catalogue's features; recall of a store's indices", cli_evaluate},
     {"views", "practice pairs made of a shop's own photos, for a start without customers' photos", cli_views},
     {"plot", "a map of a catalogue's photos: near in the embedding space, near on paper (t-SNE)", cli_plot},

@@ -13,9 +13,7 @@
 #include "serve/http.h"
 #include "serve/socket.h"
 
-/* A front end that was not built is NULL. */
-extern __typeof__(hem__socket_start) hem__socket_start __attribute__((weak));
-extern __typeof__(hem__socket_stop) hem__socket_stop __attribute__((weak));
+/* Without libmicrohttpd there is no REST: these are NULL then. */
 extern __typeof__(hem__http_start) hem__http_start __attribute__((weak));
 extern __typeof__(hem__http_stop) hem__http_stop __attribute__((weak));
 extern __typeof__(hem__http_port) hem__http_port __attribute__((weak));
@@ -217,9 +215,10 @@ static hem_status choose_where(serve_arguments *a, hem_error *err) {
 }
 
 static hem_status check_built(const serve_arguments *a, hem_error *err) {
-  if ((wants_socket(a) && !hem__socket_start) || (wants_http(a) && !hem__http_start))
-    return hem__fail(err, HEM_EUNSUPPORTED, "this hemline was built without %s",
-                     hem__http_start ? "the Unix socket" : "libmicrohttpd");
+  if (wants_http(a) && !hem__http_start)
+    return hem__fail(err, HEM_EUNSUPPORTED,
+                     "this hemline was built without libmicrohttpd: install libmicrohttpd-dev and build it again, or "
+                     "serve a Unix socket (--unix)");
   return HEM_OK;
 }
 

@@ -76,3 +76,38 @@ hem_status hem__pictures_read(const hem__pictures *pictures, size_t row, hem__im
   if (!status) *out = image;
   return status;
 }
+
+/* By content: what a file is called proves nothing. */
+static const char *media_type(const uint8_t *bytes, size_t size) {
+  if (size >= 3 && memcmp(bytes, "\xFF\xD8\xFF", 3) == 0) return "image/jpeg";
+  if (size >= 8 && memcmp(bytes, "\x89PNG\r\n\x1A\n", 8) == 0) return "image/png";
+  if (size >= 12 && memcmp(bytes, "RIFF", 4) == 0 && memcmp(bytes + 8, "WEBP", 4) == 0) return "image/webp";
+  if (size >= 12 && (memcmp(bytes + 4, "ftypavif", 8) == 0 || memcmp(bytes + 4, "ftypavis", 8) == 0))
+    return "image/avif";
+  return NULL;
+}
+
+static hem_status file_bytes(const hem__photo *kept, uint8_t **bytes, size_t *size, const char **type, hem_error *err) {
+  hem_status status = hem__photo_bytes(kept->path, bytes, size, err);
+  if (status) return status;
+  hem__digest digest = hem__sha256_of(*bytes, *size);
+  *type = media_type(*bytes, *size);
+  if (hem__digest_equal(&digest, &kept->source) && *type) return HEM_OK;
+  free(*bytes);
+  *bytes = NULL;
+  return *type ? hem__fail(err, HEM_EMISMATCH, "%s is not the photo that was ingested", kept->path)
+               : hem__fail(err, HEM_EUNSUPPORTED, "%s is no JPEG, PNG, WebP or AVIF", kept->path);
+}
+
+hem_status hem__pictures_bytes(const hem__pictures *pictures, size_t row, uint8_t **bytes, size_t *size,
+                               const char **type, hem_error *err) {
+  const hem__photo *kept = &pictures->photos->at[row];
+  if (hem__pictures_has(pictures, row) && hem__set_find(&pictures->listed, kept->path) == SIZE_MAX)
+    return file_bytes(kept, bytes, size, type, err);
+  hem__image image = {0};
+  hem_status status = hem__pictures_read(pictures, row, &image, err);
+  if (!status) status = hem__image_png(&image, bytes, size, err);
+  hem__image_clear(&image);
+  if (!status) *type = "image/png";
+  return status;
+}

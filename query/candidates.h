@@ -3,6 +3,7 @@
 #define HEM_QUERY_CANDIDATES_H
 
 #include "index/faiss_index.h"
+#include "index/graph.h"
 #include "metric/metric.h"
 
 /* One category of an open generation. Immutable; shared by threads. */
@@ -11,7 +12,8 @@ typedef struct hem__category {
   hem_distance distance;
   size_t first;            /* gallery position of its first photo */
   hem__matrix vectors;     /* mapped */
-  const hem__faiss *index; /* NULL: flat */
+  const hem__graph *graph; /* hnsw, hnsw-sq8; NULL: not this */
+  const hem__faiss *index; /* the other kinds; NULL: nor this; then it is scanned */
   uint32_t refine;         /* not 0: the index's distances are rough; ask it for refine * k and compute them anew */
   const uint8_t *points;   /* what the metric scores, mapped, row by row; NULL without one, as is the next */
   const hem__calibration *calibration;
@@ -20,13 +22,16 @@ typedef struct hem__category {
 
 /* One thread's working memory. Zeroed is empty. */
 typedef struct hem__candidates_scratch {
-  float *keys;
+  float *keys; /* of FAISS's answer, as is the next */
   int64_t *rows;
-  size_t key_capacity, row_capacity;
+  hem__near *rough; /* both together */
+  size_t key_capacity, row_capacity, rough_capacity;
+  hem__graph_scratch graph;
 } hem__candidates_scratch;
 
-/* Makes room for k candidates of any kind of category that needs `refine`. */
-hem_status hem__candidates_reserve(hem__candidates_scratch *scratch, size_t k, uint32_t refine, hem_error *err);
+/* Makes room for k candidates of this category. */
+hem_status hem__candidates_reserve(const hem__category *category, size_t k, hem__candidates_scratch *scratch,
+                                   hem_error *err);
 void hem__candidates_clear(hem__candidates_scratch *scratch);
 
 typedef struct hem__candidates_request {

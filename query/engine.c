@@ -133,7 +133,7 @@ hem_status hem__search_reserve(hem__search *q, hem_error *err) {
     size_t here = hem__search_fetch(q, c);
     total += here;
     most = hem__max(most, here);
-    if (c->index) status = hem__candidates_reserve(&s->scratch, here, c->refine, err);
+    status = hem__candidates_reserve(c, here, &s->scratch, err);
   }
   if (!status) status = hem__grow(&s->near, &s->near_capacity, most, sizeof *s->near, "candidates", err);
   return status ? status : hem__ranking_restart(&s->ranking, total, err);

@@ -11,6 +11,8 @@
 typedef struct hem__loaded {
   hem__category shared; /* what candidates.c and rerank.c see; the name is there even where it was not loaded */
   hem__map vectors_map, points_map;
+  hem__map index_map; /* of a graph; the other kinds are parsed */
+  hem__graph graph;
   hem__faiss *index;
   bool loaded;
 } hem__loaded;

@@ -1,10 +1,31 @@
-/* Opening an engine: a generation, verified, mapped and parsed. From then on it never changes. */
+/* Opening an engine: a generation, verified, mapped and read. From then on it never changes. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "query/engine.h"
 #include "query/rows.h"
+
+static hem__matrix vectors_of(const hem_engine *engine, const hem__generation_category *from, const hem__loaded *c) {
+  return (hem__matrix){.at = (const float *)(const void *)c->vectors_map.at,
+                       .rows = from->photos,
+                       .dim = hem__manifest_width(&engine->generation.manifest)};
+}
+
+/* A graph is searched where it lies; its mapping stays. */
+static hem_status load_graph(hem_engine *engine, const hem__generation_category *from, hem__loaded *c, hem_error *err) {
+  hem_status status = hem__generation_map(&engine->generation, &from->index, &c->index_map, err);
+  if (status) return status;
+  hem__graph_source source = {.bytes = c->index_map.at,
+                              .size = c->index_map.size,
+                              .name = from->index.name,
+                              .distance = engine->generation.manifest.distance,
+                              .vectors = vectors_of(engine, from, c),
+                              .ef_search = from->ef_search};
+  status = hem__graph_read(&source, &c->graph, err);
+  if (!status) hem__map_cut(&c->index_map, c->graph.used);
+  return status;
+}
 
 static hem_status load_index(hem_engine *engine, const hem__generation_category *from, hem__loaded *c, hem_error *err) {
   const hem__manifest *m = &engine->generation.manifest;
@@ -13,7 +34,6 @@ static hem_status load_index(hem_engine *engine, const hem__generation_category 
   if (!status)
     status = hem__faiss_read(map.at, map.size, from->index.name, m->distance, from->photos, hem__manifest_width(m),
                              &c->index, err);
-  if (!status && from->ef_search) status = hem__faiss_set(c->index, "efSearch", from->ef_search, err);
   if (!status && from->nprobe) status = hem__faiss_set(c->index, "nprobe", from->nprobe, err);
   hem__map_close(&map);
   return status;
@@ -24,7 +44,9 @@ static hem_status load_category(hem_engine *engine, size_t number, hem_error *er
   const hem__generation_category *from = &m->categories[number];
   hem__loaded *c = &engine->categories[number];
   hem_status status = hem__generation_map(&engine->generation, &from->vectors, &c->vectors_map, err);
-  if (!status && from->index.name) status = load_index(engine, from, c, err);
+  bool is_graph = strncmp(from->factory, "HNSW", 4) == 0;
+  if (!status && from->index.name)
+    status = is_graph ? load_graph(engine, from, c, err) : load_index(engine, from, c, err);
   if (!status && from->points.name)
     status = hem__generation_map(&engine->generation, &from->points, &c->points_map, err);
   c->shared = (hem__category){
@@ -32,9 +54,8 @@ static hem_status load_category(hem_engine *engine, size_t number, hem_error *er
       .kind = from->kind,
       .distance = m->distance,
       .first = from->first,
-      .vectors = {.at = (const float *)(const void *)c->vectors_map.at,
-                  .rows = from->photos,
-                  .dim = hem__manifest_width(m)},
+      .vectors = vectors_of(engine, from, c),
+      .graph = c->index_map.at ? &c->graph : NULL,
       .index = c->index,
       .refine = from->refine,
       .points = c->points_map.at,
@@ -146,6 +167,7 @@ void hem_engine_close(hem_engine *engine) {
   for (size_t i = 0; i < engine->category_count; i++) {
     hem__faiss_free(engine->categories[i].index);
     hem__map_close(&engine->categories[i].vectors_map);
+    hem__map_close(&engine->categories[i].index_map);
     hem__map_close(&engine->categories[i].points_map);
   }
   free(engine->categories);

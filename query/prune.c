@@ -270,7 +270,7 @@ static hem_status reserve(hem__search *q, hem_error *err) {
     const hem__category *c = hem__chosen(s, i);
     size_t here = hem__min(hem__max(is_scanned(q, c) ? 0 : hem__search_fetch(q, c), first), c->vectors.rows);
     total += here;
-    if (c->index) status = hem__candidates_reserve(&s->scratch, here, c->refine, err);
+    status = hem__candidates_reserve(c, here, &s->scratch, err);
     if (!status) status = hem__grow(&s->near, &s->near_capacity, here, sizeof *s->near, "candidates", err);
   }
   return status ? status : hem__ranking_restart(&s->ranking, total, err);

@@ -11,6 +11,7 @@ static const char *const front_names[HEM__FRONTS] = {[HEM__FRONT_SOCKET] = "unix
 
 static void count(hem__stats *stats, const hem__event *e) {
   if (!e->question) {
+    if (!e->status) return; /* for the page, for counters: no question, and nothing wrong */
     atomic_fetch_add_explicit(&stats->refused[e->front], 1, memory_order_relaxed);
     return;
   }
@@ -83,6 +84,8 @@ static void write_input(hem__text *t, const hem__question *q) {
   hem__text_string(t, "input_sha256", hex);
 }
 
+enum { HITS_KEPT = 50 };
+
 static void write_answer(hem__text *t, const hem__event *e) {
   const hem__reply *r = e->reply;
   bool scored = r->info->metric && !e->question->o.plain;
@@ -96,7 +99,7 @@ static void write_answer(hem__text *t, const hem__event *e) {
   hem__text_boolean(t, "exact", e->question->o.exact);
   if (scored) hem__text_boolean(t, "no_match", r->answer.no_match);
   hem__text_open(t, "hits", '[');
-  for (size_t i = 0; i < r->answer.found; i++) {
+  for (size_t i = 0; i < r->answer.found && i < HITS_KEPT; i++) {
     const hem_hit *hit = &r->answer.hits[i];
     hem__text_open(t, NULL, '{');
     hem__text_string(t, "item_id", hit->item_id);

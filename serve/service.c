@@ -13,6 +13,13 @@ void hem__question_start(hem__question *q) { *q = (hem__question){.o = {.size = 
 
 /* ---- beside the answer ---- */
 
+/* `vector`: NULL where an item is asked about. */
+static hem_status search(hem__seat *seat, const hem__question *q, const float *vector, const hem_search_options *o,
+                         hem_answer *answer, hem_error *err) {
+  if (q->item_id) return hem_search_item(seat->searcher, q->item_id, o, answer, err);
+  return hem_search(seat->searcher, vector, q->photo ? seat->edition->info.dim : q->dim, o, answer, err);
+}
+
 /* By distance. Hits live until the searcher's next call: they are copied. */
 static hem_status ask_plain(hem__seat *seat, const hem__question *q, const float *vector, hem__reply *reply,
                             hem_error *err) {
@@ -21,7 +28,7 @@ static hem_status ask_plain(hem__seat *seat, const hem__question *q, const float
   o.plain = true;
   o.rerank = 0;
   o.min_probability = 0;
-  hem_status status = hem_search(seat->searcher, vector, seat->edition->info.dim, &o, &answer, err);
+  hem_status status = search(seat, q, vector, &o, &answer, err);
   if (!status) status = hem__grow(&seat->plain, &seat->plain_capacity, answer.found, sizeof *seat->plain, "hits", err);
   if (status) return status;
   memcpy(seat->plain, answer.hits, answer.found * sizeof *answer.hits);
@@ -31,7 +38,8 @@ static hem_status ask_plain(hem__seat *seat, const hem__question *q, const float
   return HEM_OK;
 }
 
-static hem_status check_explanations(const hem__edition *e, hem_error *err) {
+static hem_status check_explanations(const hem__edition *e, const hem__question *q, hem_error *err) {
+  if (q->item_id) return hem__fail(err, HEM_EUNSUPPORTED, "answers to photos and vectors are explained, not to items");
   if (!e->info.metric) return hem__fail(err, HEM_EUNSUPPORTED, "this store has no metric: there is nothing to explain");
   if (!e->catalog)
     return hem__fail(err, HEM_EUNSUPPORTED, "explanations need the catalogue: %s", e->why_no_catalog.message);
@@ -67,12 +75,12 @@ static hem_status find_vector(hem__seat *seat, const hem__question *q, hem__repl
   return status;
 }
 
-static hem_status search(hem__seat *seat, const hem__question *q, const float *vector, size_t dim, hem__reply *reply,
+static hem_status answer(hem__seat *seat, const hem__question *q, const float *vector, hem__reply *reply,
                          hem_error *err) {
   bool learned = reply->info->metric && !q->o.plain;
-  hem_status status = q->explain ? check_explanations(seat->edition, err) : HEM_OK;
+  hem_status status = q->explain ? check_explanations(seat->edition, q, err) : HEM_OK;
   if (!status && (q->explain || (q->also_plain && learned))) status = ask_plain(seat, q, vector, reply, err);
-  if (!status) status = hem_search(seat->searcher, vector, dim, &q->o, &reply->answer, err);
+  if (!status) status = search(seat, q, vector, &q->o, &reply->answer, err);
   if (!status && q->explain) status = explain(seat, vector, reply, err);
   return status;
 }
@@ -83,7 +91,7 @@ hem_status hem__ask(hem__seat *seat, const hem__question *q, hem__reply *reply, 
   hem_status status = find_vector(seat, q, reply, &vector, err);
   if (status) return status;
   uint64_t from = now_ns();
-  status = search(seat, q, vector, q->vector ? q->dim : reply->info->dim, reply, err);
+  status = answer(seat, q, vector, reply, err);
   reply->timing.search_ns = now_ns() - from;
   return status;
 }

@@ -16,7 +16,7 @@ typedef struct hem__question {
   size_t photo_size;
   const char *item_id;  /* what else is like it; the item itself is left out */
   const hem_box *box;   /* of the photo; NULL: all of it */
-  bool explain;         /* wants a metric and the catalogue */
+  bool explain;         /* wants a metric and the catalogue; not for items */
   bool also_plain;      /* wants the ranking by distance beside the metric's */
   hem_search_options o; /* `size` is set by hem__question_start */
 } hem__question;

@@ -263,7 +263,7 @@ static store make_store(const char *kind) {
   }
   faiss_reads = 0;
   ck_ok(check_store(s.path, err));
-  ck_assert_uint_eq(faiss_reads, s.count - (FILES - 1)); /* the counter counts */
+  ck_assert_uint_eq(faiss_reads, !strcmp(kind, "ivf")); /* the counter counts; graphs are read without FAISS */
   free(catalog);
   return s;
 }

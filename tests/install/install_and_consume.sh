@@ -50,4 +50,11 @@ for program in by_pkg_config by_cmake/consumer; do
   LD_LIBRARY_PATH=$library "$scratch/$program" "$scratch/store" >"$scratch/hits"
   [ "$(wc -l <"$scratch/hits")" -eq 3 ] || { echo "$program did not print three hits" >&2; exit 1; }
 done
+
+# The example, as it was installed: what is like the first hit's item?
+example=$(find "$prefix/share" -name search.c)
+# shellcheck disable=SC2046,SC2086
+"$cc" $flags "$example" -o "$scratch/search" $(pkg-config --cflags --libs hemline)
+LD_LIBRARY_PATH=$library "$scratch/search" "$scratch/store" --item "$(head -n 1 "$scratch/hits" | cut -f1)" >"$scratch/like"
+[ "$(wc -l <"$scratch/like")" -eq 7 ] || { echo "the installed example did not print five hits" >&2; exit 1; }
 [ "$(pkg-config --modversion hemline)" = "$("$prefix/bin/hemline" --version | cut -d' ' -f2)" ]

@@ -11,7 +11,7 @@
 #include "metric/metric_file.h"
 #include "support/make_learned.h"
 
-enum { DIM = 8, LARGE = 1010, SMALL = 40, ROWS = LARGE + SMALL, QUERIES = 16, K = 5 };
+enum { DIM = 8, LARGE = 1010, SMALL = 40, ROWS = LARGE + SMALL, QUERIES = 16, K = 5, BATCH = 7 };
 enum { SEARCHERS = 4, ROUNDS = 60, OPENERS = 2, GENERATIONS = 6, READERS = 3 };
 
 typedef struct answers {
@@ -60,7 +60,8 @@ static void make_catalog(const char *path) {
   for (size_t i = 0; i < ROWS; i++) {
     char name[32];
     snprintf(name, sizeof name, "%zu.jpg", i);
-    hem__photo photo = {.item_id = name, .category = i % 26 == 25 ? "small" : "large", .label = "", .path = name};
+    hem__photo photo = {.item_id = name, .category = i % 26 == 25 ? "small" : "large", .path = name};
+    photo.label = i % 3 ? "blue" : "red";
     ck_ok(hem__photos_add(&photos, &photo, err));
   }
   hem__matrix vectors = {.at = values, .rows = ROWS, .dim = DIM};
@@ -90,8 +91,10 @@ static hem_status publish(const stage *s, hem_error *err) {
   return hem_index(&options, err);
 }
 
+/* Some with a vector, some with an item; some of all photos, some of those with a label. */
 static hem_status ask(hem_searcher *searcher, answers *out, hem_error *err) {
-  hem_search_options options = {.size = sizeof options, .k = K};
+  static const char *const red[] = {"red"};
+  hem_search_options options = {.size = sizeof options, .k = K, .labels = red};
   hem_status status = HEM_OK;
   for (size_t q = 0; q < QUERIES && !status; q++) {
     uint64_t random = 1000 + q;
@@ -99,7 +102,9 @@ static hem_status ask(hem_searcher *searcher, answers *out, hem_error *err) {
     hem_answer answer;
     for (size_t i = 0; i < DIM; i++) vector[i] = hem__test_uniform(&random);
     options.exact = q % 4 == 0;
-    status = hem_search(searcher, vector, DIM, &options, &answer, err);
+    options.label_count = q % 3 == 0;
+    status = q % 5 == 0 ? hem_search_item(searcher, "77.jpg", &options, &answer, err)
+                        : hem_search(searcher, vector, DIM, &options, &answer, err);
     for (size_t i = 0; i < K && !status; i++) {
       out->rows[q][i] = answer.hits[i].row;
       out->distances[q][i] = answer.hits[i].distance;
@@ -126,6 +131,51 @@ static void *search(void *context) {
   stage *s = context;
   hem_error err = {0};
   note(s, ask_engine(s, s->engine, ROUNDS, &err), err.message);
+  return NULL;
+}
+
+/* Batches on the engine that the searchers share, each with threads of its own. */
+static hem_status ask_in_batches(stage *s, size_t rounds, hem_error *err) {
+  static const hem_search_options options = {.size = sizeof options, .k = K, .exact = true};
+  float vectors[BATCH * DIM];
+  uint64_t first[BATCH] = {0}, random = 99;
+  hem_batch *batch = NULL;
+  for (size_t i = 0; i < BATCH * DIM; i++) vectors[i] = hem__test_uniform(&random);
+  hem_status status = hem_batch_new(s->engine, 3, &batch, err);
+  for (size_t round = 0; round < rounds && !status; round++) {
+    hem_answer got[BATCH];
+    status = hem_batch_search(batch, vectors, BATCH, DIM, &options, got, err);
+    for (size_t i = 0; i < BATCH && !status; i++) {
+      if (round && got[i].hits[K - 1].row != first[i])
+        status = hem__fail(err, HEM_ECORRUPT, "another answer than the first batch got");
+      first[i] = got[i].hits[K - 1].row;
+    }
+  }
+  hem_batch_free(batch);
+  return status;
+}
+
+static void *search_in_batches(void *context) {
+  stage *s = context;
+  hem_error err = {0};
+  note(s, ask_in_batches(s, ROUNDS, &err), err.message);
+  return NULL;
+}
+
+/* Looking items up, while others search. */
+static void *look_up(void *context) {
+  stage *s = context;
+  for (size_t i = 0; i < ROWS; i++) {
+    char name[32];
+    hem_error err = {0};
+    hem_item item = {0};
+    hem_photo photo = {0};
+    snprintf(name, sizeof name, "%zu.jpg", i);
+    hem_status status = hem_engine_item(s->engine, name, &item, &err);
+    if (!status) hem_engine_item_photo(s->engine, &item, 0, &photo);
+    if (!status && photo.row != i) status = hem__fail(&err, HEM_ECORRUPT, "'%s' is row %zu", name, (size_t)photo.row);
+    note(s, status, err.message);
+  }
   return NULL;
 }
 
@@ -167,11 +217,15 @@ static void search_while_publishing(bool learned) {
   ck_ok(ask(searcher, &s.alone, err));
   hem_searcher_free(searcher);
   s.engine = engine;
-  pthread_t searchers[SEARCHERS], openers[OPENERS], publisher;
+  pthread_t searchers[SEARCHERS], openers[OPENERS], batches[2], publisher, looker;
   start(&publisher, publish_all, &s);
   for (size_t i = 0; i < OPENERS; i++) start(&openers[i], open_and_close, &s);
   for (size_t i = 0; i < SEARCHERS; i++) start(&searchers[i], search, &s);
+  for (size_t i = 0; i < 2; i++) start(&batches[i], search_in_batches, &s);
+  start(&looker, look_up, &s);
   for (size_t i = 0; i < SEARCHERS; i++) pthread_join(searchers[i], NULL);
+  for (size_t i = 0; i < 2; i++) pthread_join(batches[i], NULL);
+  pthread_join(looker, NULL);
   pthread_join(publisher, NULL);
   atomic_store(&s.stop, true);
   for (size_t i = 0; i < OPENERS; i++) pthread_join(openers[i], NULL);

@@ -29,10 +29,13 @@ static void set_calibration(hem__metric *m) {
 
 hem__metric *hem__test_learned(hem__test_kind kind, size_t dim, hem_distance distance, uint64_t seed) {
   static const char recipe[] = "made up by a test";
-  hem__metric shape = {.form = kind == HEM__TEST_L1 ? HEM__WEIGHTED_L1 : HEM__HEAD,
+  bool line = kind == HEM__TEST_L1 || kind == HEM__TEST_L2;
+  hem__metric shape = {.form = kind == HEM__TEST_L1   ? HEM__WEIGHTED_L1
+                               : kind == HEM__TEST_L2 ? HEM__WEIGHTED_L2
+                                                      : HEM__HEAD,
                        .dim = dim,
                        .unit = kind == HEM__TEST_TOWER,
-                       .hidden = kind == HEM__TEST_L1 ? 0 : 24,
+                       .hidden = line ? 0 : 24,
                        .tower = kind == HEM__TEST_TOWER ? dim / 2 : 0},
               *m = NULL;
   hem__digest digest = hem__sha256_of(recipe, strlen(recipe));
@@ -41,7 +44,7 @@ hem__metric *hem__test_learned(hem__test_kind kind, size_t dim, hem_distance dis
   ck_ok(hem__metric_new(&shape, &m, err));
   for (size_t i = 0; i < m->tower * dim; i++) m->tower_weights[i] = hem__test_normal(&seed);
   fill_head(m, kind == HEM__TEST_FREE, &seed);
-  for (size_t d = 0; kind == HEM__TEST_L1 && d < m->width; d++) m->w2[d] = -hem__test_uniform(&seed);
+  for (size_t d = 0; line && d < m->width; d++) m->w2[d] = -hem__test_uniform(&seed);
   for (size_t d = 0; d < m->width; d++) m->candidate_scale[d] = 0.5F + hem__test_uniform(&seed);
   m->b2 = 3;
   m->candidate_distance = distance;
@@ -74,16 +77,17 @@ void hem__test_shop(hem__made *made, size_t items, size_t categories, uint64_t s
   float item[256], vector[256] = {0};
   ck_assert_uint_le(made->dim, 256);
   for (size_t i = 0; i < items; i++) {
-    char id[32], category[32];
+    char id[32], category[32], label[32];
     snprintf(id, sizeof id, "item-%05zu", (size_t)(hem__test_random(&seed) % 1000) * items + i);
     snprintf(category, sizeof category, "c%zu", i % categories);
     for (size_t d = 0; d < made->dim; d++) item[d] = hem__test_normal(&seed);
     for (size_t j = 0; j < 1 + i % 3 + (i % 5 == 0); j++) {
       bool copy = made->photos.count % 10 == 9;
       for (size_t d = 0; d < made->dim && !copy; d++) vector[d] = item[d] + 0.3F * hem__test_normal(&seed);
-      hem__made_add(
-          made, (hem__photo){.item_id = id, .category = category, .domain = j == 1 + i % 3 ? HEM__CONSUMER : HEM__SHOP},
-          vector);
+      snprintf(label, sizeof label, "l%zu", (i + j) % 7);
+      hem__photo photo = {.item_id = id, .category = category, .label = label};
+      photo.domain = j == 1 + i % 3 ? HEM__CONSUMER : HEM__SHOP;
+      hem__made_add(made, photo, vector);
     }
   }
 }

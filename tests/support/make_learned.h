@@ -10,6 +10,7 @@ typedef enum hem__test_kind {
   HEM__TEST_CONCAVE, /* a head without a w2 above zero */
   HEM__TEST_FREE,    /* a head with weights of any sign */
   HEM__TEST_TOWER,   /* a concave head behind a tower */
+  HEM__TEST_L2,      /* weighted L2 */
   HEM__TEST_KINDS
 } hem__test_kind;
 
@@ -22,7 +23,7 @@ char *hem__test_learned_store(const hem__made *made, const hem__metric *metric, 
                               hem_index_options options);
 
 /* A shop of `items` items in `categories` categories, of up to 3 photos each, and a customer's photo of every fifth
- * item. Every tenth photo is a copy of the one before, of another item: ties. */
+ * item. Every tenth photo is a copy of the one before, of another item: ties. Labels are "l0" to "l6". */
 void hem__test_shop(hem__made *made, size_t items, size_t categories, uint64_t seed);
 
 #endif

@@ -3,11 +3,14 @@
 #include <math.h>
 #include <string.h>
 
-#include "metric/distance.h"
+#include "metric/distance_kernel.h"
 #include "test.h"
 
 enum { DIM_MAX = 2048, ROWS = 5 };
 static const hem_distance all[] = {HEM_L2, HEM_L1, HEM_COSINE, HEM_IP};
+
+typedef void keys_function(hem_distance distance, const float *query, const float *rows, size_t count, size_t dim,
+                           float *keys);
 
 /* ---- the oracle ---- */
 
@@ -25,7 +28,7 @@ static double key_of(hem_distance distance, const float *a, const float *b, size
 }
 
 /* The header's bound, relative to the sizes of the terms; a term too small for a normal float may be lost. */
-static void check_keys(hem__keys_path *path, const float *query, const float *rows, size_t count, size_t dim) {
+static void check_keys(keys_function *path, const float *query, const float *rows, size_t count, size_t dim) {
   float keys[ROWS + 1];
   for (size_t d = 0; d < 4; d++) {
     keys[count] = 12345;
@@ -71,7 +74,7 @@ static void fill(values kind, uint64_t *state, float *out, size_t count) {
   }
 }
 
-static void check_dim(hem__keys_path *path, size_t dim, uint64_t *state) {
+static void check_dim(keys_function *path, size_t dim, uint64_t *state) {
   /* One float off the allocation's alignment. */
   static float room[(ROWS + 1) * DIM_MAX + 1];
   for (values kind = 0; kind < KINDS; kind++)
@@ -83,7 +86,7 @@ static void check_dim(hem__keys_path *path, size_t dim, uint64_t *state) {
     }
 }
 
-static void check_all_dims(hem__keys_path *path) {
+static void check_all_dims(keys_function *path) {
   uint64_t state = 1;
   for (size_t dim = 1; dim <= 130; dim++) check_dim(path, dim, &state);
   check_dim(path, 784, &state);
@@ -91,10 +94,10 @@ static void check_all_dims(hem__keys_path *path) {
 }
 
 START_TEST(keys_are_right_on_every_path) {
-  hem__keys_path *paths[HEM__KEYS_PATHS];
+  const hem__keys_path *paths[HEM__KEYS_PATHS];
   size_t count = hem__keys_paths(paths);
   ck_assert_uint_ge(count, 1);
-  for (size_t i = 0; i < count; i++) check_all_dims(paths[i]);
+  for (size_t i = 0; i < count; i++) check_all_dims(paths[i]->keys);
   check_all_dims(hem__keys); /* and the one that is chosen */
 }
 END_TEST
@@ -113,6 +116,140 @@ START_TEST(keys_are_the_same_bits_every_time) {
       ck_assert_mem_eq(&alone, &together[i], sizeof alone);
     }
     memmove(rows + 1, rows, sizeof rows - sizeof *rows);
+  }
+}
+END_TEST
+
+/* ---- rows here and there ---- */
+
+enum { MANY = 40 };
+
+/* The bits of hem__keys, but for rows beyond the limit, whose keys are beyond it too. */
+static void check_some(const hem__keys_path *path, hem_distance distance, const float *query, hem__matrix vectors) {
+  uint32_t rows[MANY];
+  float whole[MANY], some[MANY + 1];
+  hem__some s = {.distance = distance, .query = query, .vectors = vectors, .rows = rows, .count = MANY};
+  path->keys(distance, query, vectors.at, MANY, vectors.dim, whole);
+  for (uint32_t i = 0; i < MANY; i++) rows[i] = i * 7 % MANY;
+  for (int limited = 0; limited < 2; limited++) {
+    s.limit = limited ? whole[MANY / 2] : INFINITY;
+    some[MANY] = 12345;
+    path->some(&s, some);
+    ck_assert_msg(some[MANY] == 12345, "wrote behind its keys");
+    for (size_t i = 0; i < MANY; i++) {
+      bool same = memcmp(&some[i], &whole[rows[i]], sizeof *some) == 0;
+      bool beyond = whole[rows[i]] > s.limit && some[i] > s.limit;
+      ck_assert_msg(same || beyond, "%s, dim %zu, row %u: %.9g instead of %.9g, limit %.9g",
+                    hem_distance_name(distance), vectors.dim, rows[i], (double)some[i], (double)whole[rows[i]],
+                    (double)s.limit);
+    }
+  }
+}
+
+START_TEST(keys_of_some_rows_are_the_same_bits) {
+  static float query[DIM_MAX], matrix[MANY * DIM_MAX];
+  static const size_t dims[] = {1, 7, 8, 9, 31, 32, 33, 127, 128, 129, 160, 784, 2048};
+  const hem__keys_path *paths[HEM__KEYS_PATHS];
+  uint64_t state = 5;
+  for (size_t p = 0, count = hem__keys_paths(paths); p < count; p++)
+    for (size_t i = 0; i < sizeof dims / sizeof *dims; i++)
+      for (values kind = 0; kind < KINDS; kind++) {
+        fill(kind, &state, query, dims[i]);
+        fill(kind, &state, matrix, MANY * dims[i]);
+        hem__matrix vectors = {.at = matrix, .rows = MANY, .dim = dims[i]};
+        for (size_t d = 0; d < 4; d++) check_some(paths[p], all[d], query, vectors);
+      }
+}
+END_TEST
+
+/* The limit is there to save time: far rows are given up before their end. */
+START_TEST(far_rows_are_not_read_to_their_end) {
+  enum { LONG = 1024 };
+  static float query[LONG], row[LONG];
+  const hem__keys_path *paths[HEM__KEYS_PATHS];
+  float key;
+  for (size_t i = 0; i < LONG; i++) row[i] = 1;
+  for (size_t p = 0, count = hem__keys_paths(paths); p < count; p++)
+    for (size_t d = 0; d < 2; d++) { /* l2, l1 */
+      hem__some s = {.distance = all[d],
+                     .query = query,
+                     .vectors = {.at = row, .rows = 1, .dim = LONG},
+                     .rows = (uint32_t[]){0},
+                     .count = 1,
+                     .limit = 10};
+      paths[p]->some(&s, &key);
+      ck_assert(key > 10 && key < LONG);
+    }
+}
+END_TEST
+
+/* ---- codes ---- */
+
+typedef struct codes {
+  uint8_t at[MANY * DIM_MAX];
+  char trained[2 * DIM_MAX * sizeof(float) + 1]; /* one byte off every alignment */
+  float query[DIM_MAX], scale[DIM_MAX], shift[DIM_MAX];
+} codes;
+
+static double coded_key_of(const codes *c, hem_distance distance, size_t row, size_t dim, double *scale) {
+  double key = 0;
+  *scale = 0;
+  for (size_t i = 0; i < dim; i++) {
+    float low, range;
+    memcpy(&low, c->trained + 1 + i * sizeof low, sizeof low);
+    memcpy(&range, c->trained + 1 + (dim + i) * sizeof range, sizeof range);
+    double value = (double)low + (c->at[row * dim + i] + 0.5) / 255 * (double)range, q = c->query[i];
+    key += distance == HEM_L2 ? (value - q) * (value - q) : -value * q;
+    double size = fabs((double)low) + fabs((double)range) + fabs(q);
+    *scale += distance == HEM_L2 ? size * size : (fabs((double)low) + fabs((double)range)) * fabs(q);
+  }
+  return key;
+}
+
+static void check_coded(const hem__keys_path *path, const codes *c, hem_distance distance, size_t dim, float start) {
+  uint32_t rows[MANY];
+  float keys[MANY], limited[MANY];
+  for (uint32_t i = 0; i < MANY; i++) rows[i] = i * 7 % MANY;
+  hem__coded asked = {.distance = distance,
+                      .scale = c->scale,
+                      .shift = c->shift,
+                      .start = start,
+                      .codes = c->at,
+                      .dim = dim,
+                      .rows = rows,
+                      .count = MANY,
+                      .limit = INFINITY};
+  path->coded(&asked, keys);
+  asked.limit = keys[3];
+  path->coded(&asked, limited);
+  for (size_t i = 0; i < MANY; i++) {
+    double scale, want = coded_key_of(c, distance, rows[i], dim, &scale), bound = scale * (double)(dim + 8) * 6e-8;
+    ck_assert_msg(fabs((double)keys[i] - want) <= bound, "%s, dim %zu, row %u: %.9g instead of %.17g, bound %.3g",
+                  hem_distance_name(distance), dim, rows[i], (double)keys[i], want, bound);
+    ck_assert(limited[i] == keys[i] || (limited[i] > asked.limit && keys[i] > asked.limit));
+  }
+}
+
+START_TEST(keys_of_codes_are_those_of_the_middles_of_steps) {
+  static codes c;
+  static const size_t dims[] = {1, 7, 8, 9, 31, 32, 33, 129, 784, 2048};
+  const hem__keys_path *paths[HEM__KEYS_PATHS];
+  uint64_t state = 6;
+  for (size_t n = 0; n < sizeof dims / sizeof *dims; n++) {
+    size_t dim = dims[n];
+    float trained[2];
+    for (size_t i = 0; i < MANY * dim; i++) c.at[i] = (uint8_t)hem__test_random(&state);
+    fill(SIGNED, &state, c.query, dim);
+    for (size_t i = 0; i < 2 * dim; i++) { /* lows, then ranges; some have none */
+      trained[0] = 2 * hem__test_uniform(&state) - 1;
+      trained[1] = i % 5 ? hem__test_uniform(&state) : 0;
+      memcpy(c.trained + 1 + i * sizeof(float), &trained[i >= dim], sizeof(float));
+    }
+    for (size_t d = 0; d < 4; d++) {
+      if (all[d] == HEM_L1) continue;
+      float start = hem__coded_query(all[d], c.query, c.trained + 1, dim, c.scale, c.shift);
+      for (size_t p = 0, count = hem__keys_paths(paths); p < count; p++) check_coded(paths[p], &c, all[d], dim, start);
+    }
   }
 }
 END_TEST
@@ -235,5 +372,6 @@ END_TEST
 
 HEM_TESTS("distance", keys_are_right_on_every_path, keys_are_the_same_bits_every_time, a_vector_is_nearest_to_itself,
           the_largest_values_have_finite_distances, no_rows_write_no_keys, a_key_becomes_the_distance_users_see,
-          normalising_makes_unit_vectors, a_zero_vector_stays_zero, what_makes_no_distance_is_seen_anywhere,
-          names_go_both_ways, an_unknown_name_is_refused_with_the_list)
+          keys_of_some_rows_are_the_same_bits, far_rows_are_not_read_to_their_end,
+          keys_of_codes_are_those_of_the_middles_of_steps, normalising_makes_unit_vectors, a_zero_vector_stays_zero,
+          what_makes_no_distance_is_seen_anywhere, names_go_both_ways, an_unknown_name_is_refused_with_the_list)

@@ -12,6 +12,13 @@ enum { DIM = 16, ALPHA = 1100, BETA = 1000, GAMMA = 300, PHOTOS = ALPHA + BETA +
 static hem__made made = {.dim = DIM};
 static float queries[QUERIES][DIM];
 static const char *folder;
+static const char *left_item; /* not to be found; NULL: every item is */
+
+/* Every third photo of alpha has no label; one photo only is "rare", gamma's are all "late". */
+static const char *label_of(size_t i) {
+  static const char *const colours[] = {"", "red", "blue"};
+  return i == ALPHA / 2 ? "rare" : i < ALPHA ? colours[i % 3] : i < ALPHA + BETA ? colours[1 + i % 2] : "late";
+}
 
 /* Items have no order that follows rows. "crowd" owns the 500 photos of alpha that are nearest to query 0; another
  * item has photos in all three categories. */
@@ -30,7 +37,8 @@ static void make_gallery(void) {
       v[i % DIM] = i < 20 ? v[i % DIM] : -v[i % DIM];
     }
     const char *category = i < ALPHA ? "alpha" : i < ALPHA + BETA ? "beta" : "gamma";
-    hem__made_add(&made, (hem__photo){.category = category, .item_id = i < CROWD ? "crowd" : item, .label = "l"}, v);
+    hem__made_add(&made,
+                  (hem__photo){.category = category, .item_id = i < CROWD ? "crowd" : item, .label = label_of(i)}, v);
     /* Customers between the shop photos: rows and gallery positions drift apart. */
     if (i % 97 == 0) hem__made_add(&made, (hem__photo){.category = category, .domain = HEM__CONSUMER}, v);
   }
@@ -75,9 +83,11 @@ static int by_distance_item_row(const void *a, const void *b) {
 
 static bool is_searched(const hem_search_options *o, const hem__photo *photo) {
   if (photo->domain != HEM__SHOP) return false;
-  for (size_t i = 0; i < o->category_count; i++)
-    if (!strcmp(o->categories[i], photo->category)) return true;
-  return o->category_count == 0;
+  if (left_item && !strcmp(left_item, photo->item_id)) return false;
+  bool category = o->category_count == 0, label = o->label_count == 0;
+  for (size_t i = 0; i < o->category_count; i++) category |= !strcmp(o->categories[i], photo->category);
+  for (size_t i = 0; i < o->label_count; i++) label |= !strcmp(o->labels[i], photo->label);
+  return category && label;
 }
 
 /* Ranks everything; returns how many hits there are, at most k. *gallery: photos searched. */
@@ -85,11 +95,13 @@ static size_t rank_all(hem_distance distance, const float *query, const hem_sear
                        size_t *gallery) {
   size_t count = 0, kept = 0;
   hem__set items = {0};
+  hem_search_options any_label = *o;
+  any_label.label_count = 0;
   *gallery = 0;
   for (size_t row = 0; row < made.photos.count; row++) {
     const hem__photo *photo = &made.photos.at[row];
+    *gallery += is_searched(&any_label, photo);
     if (!is_searched(o, photo)) continue;
-    ++*gallery;
     if (o->leave_out && row == o->leave_out_row) continue;
     out[count++] = (wanted){distance_of(distance, query, hem__made_vector(&made, row)), photo->item_id, row};
   }
@@ -177,6 +189,105 @@ END_TEST
 START_TEST(exact_answers_are_right_by_inner_product) { check_distance(HEM_IP); }
 END_TEST
 
+/* ---- labels, and items that ask ---- */
+
+static const char *const labels[][3] = {{"red"}, {""}, {"late", "blue", "late"}, {"rare"}, {"rare", "late"}};
+static const size_t label_counts[] = {1, 1, 3, 1, 2};
+enum { LABELS = sizeof label_counts / sizeof *label_counts };
+
+static void check_labels(const char *kind, hem_distance distance) {
+  hem_engine *engine = NULL;
+  hem_searcher *searcher = NULL;
+  make_gallery();
+  char *store = hem__made_store(&made, folder, "labels", (hem_index_options){.kind = kind, .distance = distance});
+  ck_ok(hem_engine_open(store, NULL, &engine, err));
+  ck_ok(hem_searcher_new(engine, &searcher, err));
+  for (size_t c = 0; c < sizeof some_counts / sizeof *some_counts; c++)
+    for (size_t l = 0; l < LABELS; l++)
+      for (size_t k = 0; k < sizeof ks / sizeof *ks; k++)
+        for (int options = 0; options < 4; options++) {
+          hem_search_options o = {.k = ks[k],
+                                  .categories = some[c],
+                                  .category_count = some_counts[c],
+                                  .labels = labels[l],
+                                  .label_count = label_counts[l],
+                                  .photos = options & 1,
+                                  .leave_out = options & 2,
+                                  .leave_out_row = 311};
+          check_exact(searcher, distance, k % QUERIES, o);
+        }
+  hem_searcher_free(searcher);
+  hem_engine_close(engine);
+  free(store);
+}
+
+START_TEST(labels_narrow_an_answer_as_the_oracle_says) {
+  check_labels("flat", HEM_L2);
+  check_labels("hnsw", HEM_COSINE);
+  check_labels("ivf", HEM_IP);
+}
+END_TEST
+
+/* What is asked with: its first photo by category, then row. */
+static size_t first_photo(const char *item) {
+  size_t first = SIZE_MAX;
+  for (size_t row = 0; row < made.photos.count; row++) {
+    const hem__photo *p = &made.photos.at[row];
+    if (p->domain != HEM__SHOP || strcmp(p->item_id, item) != 0) continue;
+    if (first == SIZE_MAX || strcmp(p->category, made.photos.at[first].category) < 0) first = row;
+  }
+  return first;
+}
+
+static void check_item(hem_searcher *searcher, hem_distance distance, const char *item, hem_search_options o) {
+  static wanted want[PHOTOS];
+  hem_answer answer;
+  size_t gallery;
+  left_item = item;
+  size_t count = rank_all(distance, hem__made_vector(&made, first_photo(item)), &o, want, &gallery);
+  left_item = NULL;
+  o.size = sizeof o;
+  o.exact = true;
+  ck_ok(hem_search_item(searcher, item, &o, &answer, err));
+  ck_assert_msg(answer.found == count, "%s, k %zu: %zu hits instead of %zu", item, o.k, answer.found, count);
+  for (size_t i = 0; i < count; i++) check_hit(&answer.hits[i], &want[i], i, &o);
+  o.exact = false;
+  ck_ok(hem_search_item(searcher, item, &o, &answer, err));
+  ck_assert_uint_eq(answer.found, count);
+  for (size_t i = 0; i < count; i++)
+    if (!strcmp(answer.hits[i].item_id, item)) ck_abort_msg("item '%s' was found by itself", item);
+}
+
+static void check_items(const char *kind, hem_distance distance) {
+  static const char *const items[] = {"crowd", "everywhere", "item-12", "item-899", "item-5"};
+  hem_engine *engine = NULL;
+  hem_searcher *searcher = NULL;
+  make_gallery();
+  char *store = hem__made_store(&made, folder, "items", (hem_index_options){.kind = kind, .distance = distance});
+  ck_ok(hem_engine_open(store, NULL, &engine, err));
+  ck_ok(hem_searcher_new(engine, &searcher, err));
+  for (size_t i = 0; i < sizeof items / sizeof *items; i++)
+    for (size_t k = 0; k < sizeof ks / sizeof *ks; k++)
+      for (size_t c = 0; c < 3; c++) {
+        hem_search_options o = {.k = ks[k], .categories = some[c], .category_count = some_counts[c], .photos = k % 2};
+        check_item(searcher, distance, items[i], o);
+        o.labels = labels[i];
+        o.label_count = label_counts[i];
+        check_item(searcher, distance, items[i], o);
+      }
+  hem_searcher_free(searcher);
+  hem_engine_close(engine);
+  free(store);
+}
+
+START_TEST(an_item_asks_with_its_first_photo_and_is_left_out) {
+  check_items("flat", HEM_L2);
+  check_items("hnsw", HEM_COSINE);
+  check_items("ivf", HEM_IP);
+  check_items("hnsw", HEM_L1);
+}
+END_TEST
+
 /* ---- what holds for approximate answers ---- */
 
 static void check_approximate(hem_searcher *searcher, hem_distance distance, size_t query, hem_search_options o) {
@@ -223,6 +334,9 @@ static void check_approximate_store(const char *kind, hem_distance distance) {
         check_approximate(searcher, distance, q, o);
         o.photos = true;
         check_approximate(searcher, distance, q, o);
+        o.labels = labels[k % LABELS];
+        o.label_count = label_counts[k % LABELS];
+        check_approximate(searcher, distance, q, o);
       }
   hem_searcher_free(searcher);
   hem_engine_close(engine);
@@ -238,4 +352,5 @@ START_TEST(approximate_answers_are_whole_and_in_order) {
 END_TEST
 
 HEM_TESTS("engine", exact_answers_are_right_by_l2, exact_answers_are_right_by_l1, exact_answers_are_right_by_cosine,
-          exact_answers_are_right_by_inner_product, approximate_answers_are_whole_and_in_order)
+          exact_answers_are_right_by_inner_product, labels_narrow_an_answer_as_the_oracle_says,
+          an_item_asks_with_its_first_photo_and_is_left_out, approximate_answers_are_whole_and_in_order)

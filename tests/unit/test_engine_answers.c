@@ -151,7 +151,87 @@ START_TEST(the_engine_says_what_it_holds) {
 }
 END_TEST
 
+START_TEST(an_item_is_found_with_its_photos) {
+  hem__made made = {.dim = DIM};
+  static const char *const ids[] = {"m", "b", "z", "b", "", "b"};
+  for (int i = 0; i < 6; i++) {
+    hem__photo photo = {.category = i == 1 ? "skirt" : "dress", .item_id = *ids[i] ? ids[i] : NULL, .label = "red"};
+    hem__made_add(&made, photo, (float[DIM]){(float)i});
+  }
+  opened o = open_store(&made, (hem_index_options){0});
+  hem_item item;
+  hem_photo photo;
+  for (int partly = 0; partly < 2; partly++) {
+    ck_ok(hem_engine_item(o.engine, "b", &item, err));
+    ck_assert_str_eq(item.item_id, "b");
+    ck_assert_uint_eq(item.number, 0);
+    ck_assert_uint_eq(item.photo_count, 3);
+    static const size_t rows[] = {3, 5, 1}; /* by category, then row */
+    for (size_t i = 0; i < 3; i++) {
+      hem_engine_item_photo(o.engine, &item, i, &photo);
+      ck_assert_uint_eq(photo.row, rows[i]);
+      ck_assert_str_eq(photo.category, i == 2 ? "skirt" : "dress");
+      ck_assert_str_eq(photo.label, "red");
+      ck_assert_int_eq(photo.path[6] - '0', (int)rows[i]);
+      ck_assert(photo.loaded == (!partly || i == 2));
+    }
+    ck_ok(hem_engine_item(o.engine, "z", &item, err));
+    ck_assert(item.photo_count == 1 && item.number == 3);
+    static const char *const nobody[] = {"", "a", "bb", "zz", "item-00000"};
+    for (size_t i = 0; i < 5; i++) ck_fails(hem_engine_item(o.engine, nobody[i], &item, err), HEM_ENOTFOUND, nobody[i]);
+    ck_assert_str_eq(item.item_id, "z");
+    if (partly) break;
+    hem_searcher_free(o.searcher);
+    hem_engine_close(o.engine);
+    static const char *const skirt[] = {"skirt"};
+    reopen(&o, &(hem_engine_options){.size = sizeof(hem_engine_options), .categories = skirt, .category_count = 1});
+  }
+  /* Its first photo is not loaded, its last one is. */
+  hem_answer a = {.found = 77};
+  ck_fails(hem_search_item(o.searcher, "z", NULL, &a, err), HEM_ENOTFOUND, "'dress', which was not loaded");
+  ck_assert_uint_eq(a.found, 77);
+  ck_ok(hem_search_item(o.searcher, "b", NULL, &a, err));
+  ck_assert_uint_eq(a.found, 0);
+  ck_assert_int_eq(a.shortfall, HEM_SMALL_GALLERY);
+  close_store(&o);
+  hem__made_clear(&made);
+}
+END_TEST
+
 /* ---- refusals ---- */
+
+START_TEST(unknown_items_and_labels_are_refused) {
+  hem__made made = {.dim = DIM};
+  hem__made_add(&made, (hem__photo){.label = "red"}, (float[DIM]){1});
+  opened o = open_store(&made, (hem_index_options){0});
+  static const char *const labels[] = {"red", "Red"};
+  hem_search_options s = {.size = sizeof s, .labels = labels, .label_count = 2};
+  hem_answer a = {.found = 77};
+  ck_fails(hem_search(o.searcher, (float[DIM]){0}, DIM, &s, &a, err), HEM_ENOTFOUND, "'Red'");
+  s.labels = NULL;
+  ck_fails(hem_search(o.searcher, (float[DIM]){0}, DIM, &s, &a, err), HEM_EINVAL, "label_count without labels");
+  ck_fails(hem_search_item(o.searcher, "coat", NULL, &a, err), HEM_ENOTFOUND, "'coat'");
+  ck_fails(hem_search_item(o.searcher, NULL, NULL, &a, err), HEM_EINVAL, "NULL");
+  ck_fails(hem_search(o.searcher, NULL, DIM, NULL, &a, err), HEM_EINVAL, "NULL");
+  ck_assert_uint_eq(a.found, 77);
+  close_store(&o);
+  hem__made_clear(&made);
+}
+END_TEST
+
+START_TEST(an_answer_says_how_long_it_took) {
+  hem__made made = {.dim = DIM};
+  for (int i = 0; i < 500; i++) add(&made, "a", NULL, (float)i);
+  opened o = open_store(&made, (hem_index_options){0});
+  hem_answer a = ask(o.searcher, 0, (hem_search_options){0});
+  ck_assert_uint_gt(a.candidates_ns, 0);
+  ck_assert_uint_lt(a.candidates_ns, 1000000000);
+  ck_assert_uint_eq(a.rerank_ns, 0);
+  for (size_t i = 0; i < sizeof a.reserved / sizeof *a.reserved; i++) ck_assert_uint_eq(a.reserved[i], 0);
+  close_store(&o);
+  hem__made_clear(&made);
+}
+END_TEST
 
 START_TEST(a_query_that_makes_no_sense_is_refused) {
   hem__made made = {.dim = DIM};
@@ -422,6 +502,7 @@ END_TEST
 
 HEM_TESTS("engine answers", categories_are_merged_or_kept_apart_as_asked, an_unknown_category_is_answered_with_the_list,
           an_engine_loads_only_the_categories_asked_for, the_engine_says_what_it_holds,
+          an_item_is_found_with_its_photos, unknown_items_and_labels_are_refused, an_answer_says_how_long_it_took,
           a_query_that_makes_no_sense_is_refused, an_older_program_with_shorter_options_is_understood,
           the_largest_values_give_whole_answers, an_item_that_owns_all_the_nearest_photos_takes_one_place,
           a_small_gallery_says_so, equally_near_items_come_by_id_whatever_k_is, zero_vectors_are_at_cosine_distance_one,

@@ -229,6 +229,7 @@ START_TEST(as_many_candidates_as_were_asked_for_are_scored) {
   ck_ok(hem_search(searcher, hem__made_vector(&s.made, 0), DIM, &o, &answer, err));
   ck_assert_uint_gt(answer.scored, 0); /* the store's own number: scanned, and most are ruled out by their bounds */
   ck_assert_uint_lt(answer.scored, answer.gallery);
+  ck_assert(answer.candidates_ns > 0 && answer.rerank_ns > 0);
   o.rerank = 25;
   ck_ok(hem_search(searcher, hem__made_vector(&s.made, 0), DIM, &o, &answer, err));
   ck_assert_uint_eq(answer.scored, 50); /* in each of two categories */

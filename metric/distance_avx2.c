@@ -1,0 +1,129 @@
+/* Keys with AVX2 and FMA. Compiled with these; runs only where distance.c found them. Four registers hold the running
+ * sums: dimension d goes into sum d % 32, as everywhere. */
+#include "metric/distance_kernel.h"
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#include <math.h>
+#include <string.h>
+
+enum { WIDTH = 8, SUMS = HEM__KEY_LANES / WIDTH };
+
+typedef struct sums {
+  __m256 at[SUMS];
+} sums;
+
+/* The tree of distance.c. */
+HEM__KEY_INLINE float fold(const sums *s) {
+  __m256 quarter = _mm256_add_ps(_mm256_add_ps(s->at[0], s->at[2]), _mm256_add_ps(s->at[1], s->at[3]));
+  __m128 eighth = _mm_add_ps(_mm256_castps256_ps128(quarter), _mm256_extractf128_ps(quarter, 1));
+  __m128 two = _mm_add_ps(eighth, _mm_movehl_ps(eighth, eighth));
+  return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
+}
+
+HEM__KEY_INLINE __m256 add_term(hem_distance distance, __m256 a, __m256 b, __m256 sum) {
+  if (distance == HEM_IP) return _mm256_fnmadd_ps(a, b, sum);
+  __m256 d = _mm256_sub_ps(a, b);
+  if (distance == HEM_L2) return _mm256_fmadd_ps(d, d, sum);
+  return _mm256_add_ps(sum, _mm256_andnot_ps(_mm256_set1_ps(-0.0F), d));
+}
+
+/* Up to 8 values, and zeros. */
+HEM__KEY_INLINE __m256 load(const float *at, size_t count) {
+  float some[WIDTH] = {0};
+  if (count >= WIDTH) return _mm256_loadu_ps(at);
+  for (size_t i = 0; i < count; i++) some[i] = at[i];
+  return _mm256_loadu_ps(some);
+}
+
+HEM__KEY_INLINE float key(hem_distance distance, const float *a, const float *b, size_t dim, float limit) {
+  sums s = {{_mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps()}};
+  size_t i = 0;
+  while (i + HEM__KEY_LANES <= dim) {
+    for (size_t end = hem__min(dim, i + HEM__KEY_PART); i + HEM__KEY_LANES <= end; i += HEM__KEY_LANES)
+      for (size_t j = 0; j < SUMS; j++)
+        s.at[j] = add_term(distance, _mm256_loadu_ps(a + i + j * WIDTH), _mm256_loadu_ps(b + i + j * WIDTH), s.at[j]);
+    if (distance == HEM_IP || limit == INFINITY) continue;
+    float part = fold(&s);
+    if (part > limit) return part;
+  }
+  for (size_t j = 0; j < SUMS; j++, i += WIDTH)
+    if (i < dim) s.at[j] = add_term(distance, load(a + i, dim - i), load(b + i, dim - i), s.at[j]);
+  return fold(&s);
+}
+
+static void keys(hem_distance distance, const float *query, const float *rows, size_t count, size_t dim, float *out) {
+  if (distance == HEM_L2) {
+    for (size_t i = 0; i < count; i++) out[i] = key(HEM_L2, query, rows + i * dim, dim, INFINITY);
+  } else if (distance == HEM_L1) {
+    for (size_t i = 0; i < count; i++) out[i] = key(HEM_L1, query, rows + i * dim, dim, INFINITY);
+  } else {
+    for (size_t i = 0; i < count; i++) out[i] = key(HEM_IP, query, rows + i * dim, dim, INFINITY);
+  }
+}
+
+HEM__KEY_INLINE void some_by(hem_distance distance, const hem__some *s, float *out) {
+  size_t dim = s->vectors.dim;
+  for (size_t i = 0; i < s->count; i++) {
+    if (i + 1 < s->count) hem__key_prefetch(hem__row(s->vectors, s->rows[i + 1]), dim * sizeof(float));
+    out[i] = key(distance, s->query, hem__row(s->vectors, s->rows[i]), dim, s->limit);
+  }
+}
+
+static void some(const hem__some *s, float *out) {
+  if (s->distance == HEM_L2) {
+    some_by(HEM_L2, s, out);
+  } else if (s->distance == HEM_L1) {
+    some_by(HEM_L1, s, out);
+  } else {
+    some_by(HEM_IP, s, out);
+  }
+}
+
+/* ---- codes ---- */
+
+HEM__KEY_INLINE __m256 add_coded(bool l2, __m128i codes, __m256 scale, __m256 shift, __m256 sum) {
+  __m256 value = _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(codes));
+  if (!l2) return _mm256_fmadd_ps(value, scale, sum);
+  value = _mm256_fmadd_ps(value, scale, shift);
+  return _mm256_fmadd_ps(value, value, sum);
+}
+
+HEM__KEY_INLINE __m128i load_codes(const uint8_t *at, size_t count) {
+  uint8_t some[WIDTH] = {0};
+  if (count >= WIDTH) return _mm_loadl_epi64((const __m128i *)(const void *)at);
+  for (size_t i = 0; i < count; i++) some[i] = at[i];
+  return _mm_loadl_epi64((const __m128i *)(const void *)some);
+}
+
+HEM__KEY_INLINE float coded_key(bool l2, const hem__coded *c, const uint8_t *codes) {
+  sums s = {{_mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps()}};
+  size_t i = 0;
+  while (i + HEM__KEY_LANES <= c->dim) {
+    for (size_t end = hem__min(c->dim, i + HEM__KEY_PART); i + HEM__KEY_LANES <= end; i += HEM__KEY_LANES)
+      for (size_t j = 0; j < SUMS; j++) {
+        size_t at = i + j * WIDTH;
+        s.at[j] = add_coded(l2, load_codes(codes + at, WIDTH), _mm256_loadu_ps(c->scale + at),
+                            _mm256_loadu_ps(c->shift + at), s.at[j]);
+      }
+    if (!l2 || c->limit == INFINITY) continue;
+    float part = fold(&s);
+    if (part > c->limit) return part;
+  }
+  for (size_t j = 0; j < SUMS; j++, i += WIDTH)
+    if (i < c->dim)
+      s.at[j] = add_coded(l2, load_codes(codes + i, c->dim - i), load(c->scale + i, c->dim - i),
+                          load(c->shift + i, c->dim - i), s.at[j]);
+  return c->start + fold(&s);
+}
+
+static void coded(const hem__coded *c, float *out) {
+  for (size_t i = 0; i < c->count; i++) {
+    const uint8_t *codes = c->codes + c->rows[i] * c->dim;
+    if (i + 1 < c->count) hem__key_prefetch(c->codes + c->rows[i + 1] * c->dim, c->dim);
+    out[i] = c->distance == HEM_L2 ? coded_key(true, c, codes) : coded_key(false, c, codes);
+  }
+}
+
+const hem__keys_path hem__keys_avx2 = {.keys = keys, .some = some, .coded = coded};
+#endif
