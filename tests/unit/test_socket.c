@@ -70,7 +70,7 @@ static uint64_t answered(hem__test_server *s, hem_status status) {
 /* ---- the same answers ---- */
 
 static hem_search_options options_of(size_t i) {
-  static const char *const names[] = {"c0", "c2"};
+  static const char *const names[] = {"c0", "c2"}, *const labels[] = {"long"};
   return (hem_search_options){.size = sizeof(hem_search_options),
                               .k = i % 7 * 5,
                               .categories = i % 5 == 1 ? names : NULL,
@@ -81,7 +81,9 @@ static hem_search_options options_of(size_t i) {
                               .leave_out_row = i,
                               .plain = i % 8 == 7,
                               .rerank = i % 9 == 4 ? 30 : 0,
-                              .min_probability = i % 10 == 9 ? 0.4 : 0};
+                              .min_probability = i % 10 == 9 ? 0.4 : 0,
+                              .labels = i % 11 == 5 ? labels : NULL,
+                              .label_count = i % 11 == 5};
 }
 
 START_TEST(answers_are_those_of_hem_search) {
@@ -157,6 +159,27 @@ START_TEST(what_is_wrong_is_said_and_the_next_is_answered) {
   ck_soon(answered(&s, HEM_ENOTFOUND) == 1 && answered(&s, HEM_EMISMATCH) == 1 && answered(&s, HEM_EINVAL) == 1);
   hem_client_close(client);
   hem__test_serve_end(&s);
+}
+END_TEST
+
+START_TEST(items_are_asked_for) {
+  static hem__test_server s;
+  direct d = open_direct();
+  hem__test_serve(&s, the_store(), (hem__socket_options){0});
+  hem_client *client = open_client(&s);
+  float query[DIM];
+  hem_answer here, there;
+  char item[64];
+  hem__test_shop_query(3, query);
+  ck_ok(hem_search(d.searcher, query, DIM, NULL, &here, err));
+  snprintf(item, sizeof item, "%s", here.hits[0].item_id);
+  ck_ok(hem_search_item(d.searcher, item, NULL, &here, err));
+  ck_ok(hem_client_search_item(client, item, NULL, &there, err));
+  check_same(&here, &there);
+  ck_fails(hem_client_search_item(client, "nobody's", NULL, &there, err), HEM_ENOTFOUND, "nobody's");
+  hem_client_close(client);
+  hem__test_serve_end(&s);
+  close_direct(&d);
 }
 END_TEST
 
@@ -742,9 +765,9 @@ START_TEST(a_client_comes_back_to_a_server_that_was_started_again) {
 END_TEST
 
 HEM_TESTS("socket", answers_are_those_of_hem_search, a_batch_is_answered_as_its_vectors_are,
-          what_is_wrong_is_said_and_the_next_is_answered, the_store_is_described, a_thousand_requests_on_their_way,
-          sixty_four_clients, a_peer_that_leaves_in_mid_frame, a_frame_that_comes_byte_by_byte,
-          a_frame_that_is_too_large, requests_that_are_not_known, more_connections_than_there_may_be,
-          peers_that_let_it_wait, another_user, photos_among_vectors, generations_change_while_it_is_asked, the_file,
-          a_socket_that_listens_already, a_stop_answers_what_was_asked,
+          what_is_wrong_is_said_and_the_next_is_answered, items_are_asked_for, the_store_is_described,
+          a_thousand_requests_on_their_way, sixty_four_clients, a_peer_that_leaves_in_mid_frame,
+          a_frame_that_comes_byte_by_byte, a_frame_that_is_too_large, requests_that_are_not_known,
+          more_connections_than_there_may_be, peers_that_let_it_wait, another_user, photos_among_vectors,
+          generations_change_while_it_is_asked, the_file, a_socket_that_listens_already, a_stop_answers_what_was_asked,
           a_client_comes_back_to_a_server_that_was_started_again)
