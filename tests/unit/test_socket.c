@@ -70,7 +70,7 @@ static uint64_t answered(hem__test_server *s, hem_status status) {
 /* ---- the same answers ---- */
 
 static hem_search_options options_of(size_t i) {
-  static const char *const names[] = {"c0", "c2"}, *const labels[] = {"long"};
+  static const char *const names[] = {"c0", "c2"}, *const labels[] = {"l1"};
   return (hem_search_options){.size = sizeof(hem_search_options),
                               .k = i % 7 * 5,
                               .categories = i % 5 == 1 ? names : NULL,
