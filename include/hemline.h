@@ -13,7 +13,7 @@
  * array of hits until the next call of the searcher or batch that gave it.
  *
  * Threads.  A hem_engine is immutable and may be used by any number of threads at once, without a lock. A hem_searcher,
- * hem_batch or hem_embedder belongs to one thread at a time: make one for each. hem_ingest and hem_index
+ * hem_batch, hem_embedder or hem_client belongs to one thread at a time: make one for each. hem_ingest and hem_index
  * start threads of their own and may run side by side on different files. A process that has searched must not fork and
  * search on in the child: OpenMP does not survive that.
  *
@@ -506,6 +506,7 @@ typedef struct hem_client_about {
   const char *generation;                           /* that answered */
   hem_certificate certificate;                      /* of it */
   uint64_t wait_ns, decode_ns, embed_ns, search_ns; /* where the server's time went; wait: until a thread was free */
+  uint64_t reserved[4];
 } hem_client_about;
 
 /* Of the reply that was received last; generation is "" before the first one. */

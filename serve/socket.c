@@ -329,7 +329,7 @@ void hem__socket_stop(hem__socket *s, unsigned grace_ms) {
   if (!s) return;
   remove_file(s);
   atomic_store(&s->stopping, true);
-  accept_some(s, SIZE_MAX);                      /* who has connected by now may have asked */
+  accept_some(s, BACKLOG);                       /* who has connected by now may have asked */
   if (s->path) shutdown(s->listener, SHUT_RDWR); /* else somebody else may go on to listen there */
   for (size_t i = 0; i < s->o.connections_max; i++) hem__connection_end_input(&s->connections[i]);
   wait_for_answers(s, grace_ms);
