@@ -82,7 +82,7 @@ static hem_status read_line(hem__drift *d, const char *line, size_t size, const 
   const char *time = json_string_value(json_object_get(json, "time"));
   const char *category = json_string_value(json_object_get(hit, "category"));
   const json_t *distance = json_object_get(hit, "distance");
-  observation one = {.distance = json_number_value(distance),
+  observation one = {.distance = (double)(float)json_number_value(distance), /* as it was, to the bit */
                      .no_match = json_is_true(json_object_get(json, "no_match"))};
   hem_status status = HEM_OK;
   if (hash && !strcmp(hash, space_hash) && time && strlen(time) >= 10 && category && json_is_number(distance)) {

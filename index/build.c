@@ -82,6 +82,8 @@ static hem_status check_settings(const hem_index_options *o, hem_error *err) {
     if (settings[i].value > settings[i].most)
       return hem__fail(err, HEM_EINVAL, "%s is %u; it can be at most %u", settings[i].name, settings[i].value,
                        settings[i].most);
+  /* Levels thin out by this factor: with one, FAISS never comes to an end of them. */
+  if (o->links == 1) return hem__fail(err, HEM_EINVAL, "links is 1; a graph needs at least 2");
   return HEM_OK;
 }
 

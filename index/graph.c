@@ -26,7 +26,7 @@ static links links_of(const hem__graph *g, uint32_t row, size_t level) {
   return (links){.at = g->neighbours + 4 * from, .count = g->first[level + 1] - g->first[level]};
 }
 
-/* ---- reading: FAISS's impl/index_write.cpp, the same from its 1.7 to its 1.12 ---- */
+/* ---- reading: what impl/index_write.cpp of FAISS 1.7.3 writes, and later versions as well ---- */
 
 /* What is left of the file. Once it held too little, it holds nothing. */
 typedef struct reader {
@@ -215,6 +215,12 @@ typedef struct search {
   size_t count, room; /* of the pool */
 } search;
 
+static void prefetch_links(const hem__graph *g, uint32_t row) {
+  enum { LINE = 64 };
+  links list = links_of(g, row, 0);
+  for (size_t at = 0; at < 4 * hem__min(list.count, BATCH); at += LINE) __builtin_prefetch(list.at + at);
+}
+
 /* Takes up to BATCH links, and keeps the rows that were not met before. */
 static size_t take_new(const hem__graph *g, links *list, hem__graph_scratch *s, uint32_t *rows) {
   size_t count = 0, i = 0, end = hem__min(list->count, BATCH);
@@ -347,6 +353,7 @@ size_t hem__graph_search(const hem__graph *g, const float *query, size_t k, hem_
       continue;
     }
     s->pool[at].row |= FOLLOWED;
+    if (at + 1 < q.count) prefetch_links(g, s->pool[at + 1].row & ~FOLLOWED); /* most likely the next */
     at = hem__min(at + 1, follow(&q, row));
   }
   size_t found = hem__min(q.count, k);

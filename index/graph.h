@@ -25,16 +25,17 @@ typedef struct hem__graph {
   size_t used; /* bytes that are read of the file; behind them lies FAISS's copy of the vectors */
 } hem__graph;
 
-/* What `used` counts of `bytes` must stay. Every link is checked, so that a search never leaves them. ef_search 0: what
- * the file says. Errors: ECORRUPT: not such a file, or not one of these vectors and this distance. */
 typedef struct hem__graph_source {
-  const uint8_t *bytes;
+  const uint8_t *bytes; /* at any address; `used` of them must stay */
   size_t size;
   const char *name; /* for messages */
   hem_distance distance;
   hem__matrix vectors;
-  uint32_t ef_search;
+  uint32_t ef_search; /* 0: what the file says */
 } hem__graph_source;
+
+/* Checks every number, so that a search never leaves the bytes. No allocation. Errors: ECORRUPT: it is not such a file,
+ * or not one of these vectors and this distance. */
 hem_status hem__graph_read(const hem__graph_source *source, hem__graph *out, hem_error *err);
 
 /* One thread's working memory, for graphs of any size. Zeroed is empty. */

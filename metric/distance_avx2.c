@@ -63,9 +63,10 @@ static void keys(hem_distance distance, const float *query, const float *rows, s
 }
 
 HEM__KEY_INLINE void some_by(hem_distance distance, const hem__some *s, float *out) {
-  size_t dim = s->vectors.dim;
+  size_t dim = s->vectors.dim, bytes = dim * sizeof(float);
+  for (size_t i = 0; i < HEM__KEY_AHEAD; i++) hem__key_prefetch_row(s->vectors.at, bytes, s->rows, i, s->count);
   for (size_t i = 0; i < s->count; i++) {
-    if (i + 1 < s->count) hem__key_prefetch(hem__row(s->vectors, s->rows[i + 1]), dim * sizeof(float));
+    hem__key_prefetch_row(s->vectors.at, bytes, s->rows, i + HEM__KEY_AHEAD, s->count);
     out[i] = key(distance, s->query, hem__row(s->vectors, s->rows[i]), dim, s->limit);
   }
 }
@@ -118,9 +119,10 @@ HEM__KEY_INLINE float coded_key(bool l2, const hem__coded *c, const uint8_t *cod
 }
 
 static void coded(const hem__coded *c, float *out) {
+  for (size_t i = 0; i < HEM__KEY_AHEAD; i++) hem__key_prefetch_row(c->codes, c->dim, c->rows, i, c->count);
   for (size_t i = 0; i < c->count; i++) {
     const uint8_t *codes = c->codes + c->rows[i] * c->dim;
-    if (i + 1 < c->count) hem__key_prefetch(c->codes + c->rows[i + 1] * c->dim, c->dim);
+    hem__key_prefetch_row(c->codes, c->dim, c->rows, i + HEM__KEY_AHEAD, c->count);
     out[i] = c->distance == HEM_L2 ? coded_key(true, c, codes) : coded_key(false, c, codes);
   }
 }

@@ -25,11 +25,18 @@ extern const hem__keys_path hem__keys_avx2; /* of x86-64 */
 enum { HEM__KEYS_PATHS = 2 };
 size_t hem__keys_paths(const hem__keys_path *out[HEM__KEYS_PATHS]);
 
-/* Rows lie anywhere in memory: the next one's first lines are asked for while this one is computed; those behind them
- * the processor then guesses. */
+/* Rows lie anywhere in memory: the first lines of those that come next are asked for while one is computed; the lines
+ * behind them the processor then guesses. */
+enum { HEM__KEY_AHEAD = 2 };
 HEM__KEY_INLINE void hem__key_prefetch(const void *row, size_t bytes) {
   enum { LINE = 64, MOST = 16 * LINE };
   for (size_t i = 0, end = hem__min(bytes, MOST); i < end; i += LINE) __builtin_prefetch((const char *)row + i);
+}
+
+/* Of rows[i] of `count`; i may be too large. */
+HEM__KEY_INLINE void hem__key_prefetch_row(const void *all, size_t bytes, const uint32_t *rows, size_t i,
+                                           size_t count) {
+  if (i < count) hem__key_prefetch((const char *)all + rows[i] * bytes, bytes);
 }
 
 #endif

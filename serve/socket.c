@@ -2,6 +2,7 @@
 #include "serve/socket.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
@@ -93,6 +94,8 @@ static hem_status listen_at_fd(hem__socket *s, int fd, hem_error *err) {
       getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &c) || domain != AF_UNIX || type != SOCK_STREAM ||
       !listening)
     return hem__fail(err, HEM_EINVAL, "file descriptor %d is no Unix-domain stream socket that listens", fd);
+  /* Several threads accept, and none may wait for what another one took. */
+  if (fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK)) return hem__fail_errno(err, "file descriptor %d", fd);
   s->listener = fd;
   return HEM_OK;
 }

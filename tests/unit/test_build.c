@@ -105,6 +105,7 @@ END_TEST
 START_TEST(a_store_that_was_published_opens) {
   static const hem_index_options extreme[] = {{.kind = "hnsw", .ef_search = UINT32_MAX},
                                               {.kind = "hnsw", .ef_construction = 1},
+                                              {.kind = "hnsw", .links = 1},
                                               {.kind = "hnsw", .links = 2},
                                               {.kind = "hnsw-sq8", .refine = 10001},
                                               {.kind = "ivf-sq8", .refine = UINT32_MAX},
@@ -183,6 +184,7 @@ START_TEST(what_cannot_work_is_refused_with_what_can) {
   refuse(&made, (hem_index_options){.kind = "ivf-pq", .distance = HEM_L1}, HEM_EUNSUPPORTED, "use --kind flat or hnsw");
   refuse(&made, (hem_index_options){.kind = "hnsw-sq8", .distance = HEM_L1}, HEM_EUNSUPPORTED, "flat or hnsw");
   refuse(&made, (hem_index_options){.kind = "HNSW"}, HEM_EINVAL, "flat, hnsw, hnsw-sq8, ivf, ivf-sq8 and ivf-pq");
+  refuse(&made, (hem_index_options){.links = 1}, HEM_EINVAL, "at least 2");
   refuse(&made, (hem_index_options){.kind = ""}, HEM_EINVAL, "flat, hnsw");
   refuse(&made, (hem_index_options){.distance = (hem_distance)4}, HEM_EINVAL, "4");
   refuse(&made, (hem_index_options){.space = "hog"}, HEM_ENOTFOUND, "made");
