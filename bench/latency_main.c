@@ -1,15 +1,16 @@
 /* bench_latency STORE [-c CLIENTS] [-s SECONDS] [-k K] [-p] [-n]: what a question costs over the Unix socket, compared
  * with the same call in the asking process. -p: by distance only, without the metric. -n: the server's threads sleep as
- * soon as nobody asks. "unix, spinning" is a client that looks for its reply instead of sleeping.
+ * soon as nobody asks.
  *
  * The server is a process of its own, started by this one. Two parts.
  *
- * Alone: one client. Everything that asks is pinned to one core and the server to another. Each query is asked every
- * way in turn, one way first in even rounds and last in odd ones; what is compared are pairs of the same query in the
- * same round; and for each, what it took beyond the search itself, which the server tells. The clients table: 1, 2, 4
- * ... CLIENTS clients, a thread each, ask as fast as they are answered; nothing is pinned, both sides share all cores.
- * In the asking process there is one thread a core, or one a client where these are fewer: more would only queue. The
- * ways take turns, in rounds of SECONDS, and the median round is printed.
+ * Alone: one client. Everything that asks is pinned to one core and the server to another. In each round all queries
+ * are asked one way, then the other; what is compared are pairs of the same query in the same round. What a way costs
+ * beyond the search itself, which the server tells, stands beside it.
+ *
+ * The clients table: 1, 2, 4 ... CLIENTS clients, a thread each, ask as fast as they are answered; nothing is pinned,
+ * both sides share all cores. In the asking process there is one thread a core, or one a client where these are fewer:
+ * more would only queue. The ways take turns, in rounds of SECONDS, and the median round is printed.
  *
  * Other programs on the machine disturb times, but hardly CPU time: that of both processes is printed as well. */
 #include <fcntl.h>
@@ -84,13 +85,21 @@ static hem_status open_unix(const bench *b, void **session, hem_error *err) {
   return status;
 }
 
-/* The reply is looked for while it is under way: what a lone client on a core of its own would ask for. */
-static hem_status open_spinning(const bench *b, void **session, hem_error *err) {
+/* Two others: one that sleeps until it is woken, and one that looks for its reply however long that takes. */
+static hem_status open_with(const bench *b, unsigned spin_us, void **session, hem_error *err) {
   hem_client *client = NULL;
-  hem_client_options o = {.size = sizeof o, .spin_us = 1000};
+  hem_client_options o = {.size = sizeof o, .spin_us = spin_us};
   hem_status status = hem_client_open(b->server->socket, &o, &client, err);
   *session = client;
   return status;
+}
+
+static hem_status open_sleeping(const bench *b, void **session, hem_error *err) {
+  return open_with(b, UINT_MAX, session, err);
+}
+
+static hem_status open_looking(const bench *b, void **session, hem_error *err) {
+  return open_with(b, 20000, session, err);
 }
 
 static hem_status ask_unix(const bench *b, void *session, const float *vector, hem_answer *answer, hem_error *err) {
@@ -108,7 +117,8 @@ static void close_unix(void *session) { hem_client_close(session); }
 /* The first one is what the others are compared with. */
 static const way ways[] = {{"in-process", false, open_here, ask_here, NULL, close_here},
                            {"unix", true, open_unix, ask_unix, search_unix, close_unix},
-                           {"unix, spinning", true, open_spinning, ask_unix, search_unix, close_unix}};
+                           {"unix, sleeping", true, open_sleeping, ask_unix, search_unix, close_unix},
+                           {"unix, looking", true, open_looking, ask_unix, search_unix, close_unix}};
 enum { WAYS = sizeof ways / sizeof *ways };
 
 /* ---- times ---- */
@@ -233,25 +243,29 @@ typedef struct lone {
   size_t count;
 } lone;
 
-static hem_status ask_lone(const bench *b, lone *l, size_t w, size_t query, double *us, hem_error *err) {
+static hem_status ask_lone(const bench *b, lone *l, size_t w, size_t query, size_t at, hem_error *err) {
   hem_answer answer;
-  double cpu = cpu_seconds(b, ways[w].remote);
   uint64_t from = hem__now_ns();
   hem_status status = ways[w].ask(b, l->sessions[w], b->queries[query], &answer, err);
-  *us = (double)(hem__now_ns() - from) / 1e3;
-  l->way[w][l->count] = ways[w].search_ns ? *us - (double)ways[w].search_ns(l->sessions[w]) / 1e3 : 0;
-  l->cpu[w] += cpu_seconds(b, ways[w].remote) - cpu;
+  double us = (double)(hem__now_ns() - from) / 1e3;
+  l->us[w][at] = us;
+  l->way[w][at] = ways[w].search_ns ? us - (double)ways[w].search_ns(l->sessions[w]) / 1e3 : 0;
   return status;
 }
 
-static hem_status ask_every_way(const bench *b, lone *l, size_t round, size_t query, hem_error *err) {
+/* All queries, each way. */
+static hem_status play_lone(const bench *b, lone *l, size_t round, hem_error *err) {
+  size_t first = round * b->query_count;
   hem_status status = HEM_OK;
   for (size_t i = 0; i < WAYS && !status; i++) {
     size_t w = round % 2 ? WAYS - 1 - i : i;
-    status = ask_lone(b, l, w, query, &l->us[w][l->count], err);
+    double cpu = cpu_seconds(b, ways[w].remote);
+    for (size_t q = 0; q < b->query_count && !status; q++) status = ask_lone(b, l, w, q, first + q, err);
+    l->cpu[w] += cpu_seconds(b, ways[w].remote) - cpu;
   }
-  for (size_t w = 0; w < WAYS; w++) l->more[w][l->count] = l->us[w][l->count] - l->us[0][l->count];
-  l->count++;
+  for (size_t w = 0; w < WAYS; w++)
+    for (size_t q = first; q < first + b->query_count; q++) l->more[w][q] = l->us[w][q] - l->us[0][q];
+  l->count = first + b->query_count;
   return status;
 }
 
@@ -276,12 +290,9 @@ static hem_status run_lone(const bench *b, hem_error *err) {
   sched_getaffinity(0, sizeof before, &before);
   pin(0);
   for (size_t w = 0; w < WAYS && !status; w++) status = ways[w].open(b, &l.sessions[w], err);
-  for (size_t round = 0; round <= LONE_ROUNDS && !status; round++) {
-    for (size_t q = 0; q < b->query_count && !status; q++) status = ask_every_way(b, &l, round, q, err);
-    if (round) continue;
-    l.count = 0; /* the first round warms up */
-    memset(l.cpu, 0, sizeof l.cpu);
-  }
+  if (!status) status = play_lone(b, &l, 0, err); /* warms up; written over */
+  memset(l.cpu, 0, sizeof l.cpu);
+  for (size_t round = 0; round < LONE_ROUNDS && !status; round++) status = play_lone(b, &l, round, err);
   for (size_t w = 0; w < WAYS; w++) ways[w].close(l.sessions[w]);
   sched_setaffinity(0, sizeof before, &before);
   if (!status) print_lone(&l);

@@ -471,8 +471,8 @@ typedef struct hem_client_options {
   unsigned reconnect_ms;   /* how long a server that went away is waited for; 0: 1,000 */
   bool no_reconnect;       /* a server that went away is an error at once */
   size_t answer_bytes_max; /* of one reply; 0: 256 MiB */
-  unsigned spin_us;        /* so long a reply is looked for, at the price of a busy core, before the thread sleeps; 0:
-                              not at all. Waking a thread costs some microseconds */
+  unsigned spin_us;        /* where the last reply came within so many microseconds, the next is looked for about as
+                              long before the thread sleeps: being woken takes tens of them; 0: 200, UINT_MAX: never */
 } hem_client_options;
 
 /* Connects; `path` is copied, `options` may be NULL. Errors: ENOTFOUND (there is no such socket), EIO (nobody listens),
