@@ -159,9 +159,9 @@ static void pin(size_t i) {
 /* ---- the server, another process ---- */
 
 static hem_status serve(const bench *b, const peer *p, hem__service *service, hem__socket **out, hem_error *err) {
-  hem__socket_options o = {.path = p->socket, .fd = -1, .threads = hem__cores(), .spin_us = b->spin_us};
+  hem__socket_options o = {.path = p->socket, .fd = -1, .spin_us = b->spin_us};
   hem_status status = hem__live_open(&(hem__live_options){.store = b->store}, &service->live, err);
-  if (p == &b->servers[0]) pin(1);
+  if (p == &b->servers[0]) pin(1); /* one worker for each core that it may use: here one */
   if (!status) status = hem__jobs_new(1, 16, &service->photos, err);
   return status ? status : hem__socket_start(service, &o, out, err);
 }

@@ -160,11 +160,11 @@ static void sweep(hem__socket *s) {
  * last one makes likely, twice the time that it let wait; not at all where that was long. So who asks seldom costs
  * nothing. */
 static int look(hem__socket *s, struct epoll_event *event) {
-  uint64_t spin = atomic_load(&s->spin_ns);
   int count = 0;
-  if (spin == 0 || atomic_exchange(&s->looking, true)) return 0;
-  uint64_t until = hem__now_ns() + spin;
-  while ((count = epoll_wait(s->epoll, event, 1, 0)) == 0 && hem__now_ns() < until)
+  if (atomic_load(&s->spin_ns) == 0 || atomic_exchange(&s->looking, true)) return 0;
+  /* Another worker may answer meanwhile: it is that answer's next request then. */
+  while ((count = epoll_wait(s->epoll, event, 1, 0)) == 0 &&
+         hem__now_ns() < atomic_load(&s->answered_ns) + atomic_load(&s->spin_ns))
     sched_yield(); /* whoever else wants this core, the client perhaps, comes first */
   atomic_store(&s->looking, false);
   return count;
