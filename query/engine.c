@@ -1,7 +1,7 @@
 /* MAIN PATH of a query: vector -> candidates of each category -> merged -> grouped by item -> top-k; with a Siamese
  * metric: vector -> point -> candidates -> scores (prune.c, or rerank.c) -> grouped by item -> top-k.
  *
- * An engine is a generation, opened and verified: mapped vectors, FAISS indices, the gallery. It never changes,
+ * An engine is a generation, opened and verified: mapped vectors, graphs, FAISS indices, the gallery. It never changes,
  * so any number of threads may use it without a lock. What changes while a query runs lives in a searcher, one
  * for each thread; its buffers grow to the largest query it has seen, and then no query allocates. */
 #include <math.h>
