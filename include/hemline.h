@@ -13,7 +13,7 @@
  * array of hits until the next call of the searcher or batch that gave it.
  *
  * Threads.  A hem_engine is immutable and may be used by any number of threads at once, without a lock. A hem_searcher,
- * hem_batch or hem_embedder belongs to one thread at a time: make one for each. hem_ingest and hem_index
+ * hem_batch, hem_embedder or hem_client belongs to one thread at a time: make one for each. hem_ingest and hem_index
  * start threads of their own and may run side by side on different files. A process that has searched must not fork and
  * search on in the child: OpenMP does not survive that.
  *
@@ -255,10 +255,10 @@ typedef struct hem_index_options {
  * `force`), and EMISMATCH (a metric of another space). */
 HEM_API hem_status hem_index(const hem_index_options *options, hem_error *err);
 
-/* Makes an older generation current again, `generation` ("000002"), or the one before the current one (NULL): checks all
- * of its files and publishes them once more under a new number, which goes to `out`, terminated.
- * Errors: EINVAL (not a generation's name, or current already), ENOTFOUND (no longer there), ECORRUPT, EBUSY (somebody
- * is indexing), EIO, ENOMEM. */
+/* Makes an older generation current again, `generation` ("000002"), or the one before the current one (NULL): checks
+ * all of its files and publishes them once more under a new number, which goes to `out`, terminated. Errors: EINVAL
+ * (not a generation's name, or current already), ENOTFOUND (no longer there), ECORRUPT, EBUSY (somebody is indexing),
+ * EIO, ENOMEM. */
 HEM_API hem_status hem_rollback(const char *store, const char *generation, char out[16], hem_error *err);
 
 /* ---- query: engine and searchers ---- */
@@ -471,6 +471,8 @@ typedef struct hem_client_options {
   unsigned reconnect_ms;   /* how long a server that went away is waited for; 0: 1,000 */
   bool no_reconnect;       /* a server that went away is an error at once */
   size_t answer_bytes_max; /* of one reply; 0: 256 MiB */
+  unsigned spin_us;        /* where the last reply came within so many microseconds, the next is looked for about as
+                              long before the thread sleeps: being woken takes tens of them; 0: 200, UINT_MAX: never */
 } hem_client_options;
 
 /* Connects; `path` is copied, `options` may be NULL. Errors: ENOTFOUND (there is no such socket), EIO (nobody listens),
@@ -504,6 +506,7 @@ typedef struct hem_client_about {
   const char *generation;                           /* that answered */
   hem_certificate certificate;                      /* of it */
   uint64_t wait_ns, decode_ns, embed_ns, search_ns; /* where the server's time went; wait: until a thread was free */
+  uint64_t reserved[4];
 } hem_client_about;
 
 /* Of the reply that was received last; generation is "" before the first one. */

@@ -1,9 +1,12 @@
 /* The client's side of the Unix-domain socket: one connection, requests sent and replies awaited by its one thread.
  *
- * The socket blocks, so that a lone question costs two system calls. Only where the server does not take a request at
- * once does the client look after both directions: the server may be waiting for it to read. */
+ * The socket blocks, so that a lone question costs two system calls, or a few more where its reply comes soon. Only
+ * where the server does not take a request at once does the client look after both directions: the server may be
+ * waiting for it to read. */
 #include <errno.h>
+#include <limits.h>
 #include <poll.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -14,7 +17,7 @@
 #include "base/clock.h"
 #include "query/wire.h"
 
-enum { TIMEOUT_MS = 30000, RECONNECT_MS = 1000, RETRY_MS = 5, READ_BYTES = 1 << 16 };
+enum { TIMEOUT_MS = 30000, RECONNECT_MS = 1000, RETRY_MS = 5, SPIN_US = 200, READ_BYTES = 1 << 16 };
 static const size_t answer_bytes_default = (size_t)256 << 20;
 
 struct hem_client {
@@ -26,7 +29,8 @@ struct hem_client {
   hem__buffer out, in;
   size_t in_at; /* where the next frame begins */
   hem__wire_reply reply;
-  bool described; /* the last reply was to INFO */
+  uint64_t spin_ns; /* so long the next reply is looked for */
+  bool described;   /* the last reply was to INFO */
   hem__wire_hits hits;
 };
 
@@ -88,6 +92,8 @@ hem_status hem_client_open(const char *path, const hem_client_options *options, 
   c->o = o;
   if (!o.timeout_ms) c->o.timeout_ms = TIMEOUT_MS;
   if (!o.reconnect_ms) c->o.reconnect_ms = RECONNECT_MS;
+  if (!o.spin_us) c->o.spin_us = SPIN_US;
+  if (o.spin_us == UINT_MAX || sysconf(_SC_NPROCESSORS_ONLN) == 1) c->o.spin_us = 0;
   if (!o.answer_bytes_max) c->o.answer_bytes_max = answer_bytes_default;
   status = hem__strdup(path, &c->path, err);
   if (!status) status = connect_now(c, err);
@@ -129,12 +135,27 @@ static went failed(hem_client *c, hem_error *err) {
   return FAILED;
 }
 
-/* Once; `flags`: MSG_DONTWAIT, or 0. */
-static went read_some(hem_client *c, size_t wanted, int flags, hem_error *err) {
-  if (hem__buffer_reserve(&c->in, hem__max(wanted, READ_BYTES), err)) return FAILED;
+static ssize_t receive(const hem_client *c, int flags) {
   ssize_t got;
   do got = recv(c->fd, c->in.at + c->in.size, c->in.capacity - c->in.size, flags);
   while (got < 0 && errno == EINTR);
+  return got;
+}
+
+/* Being woken costs more than all else here. So where the reply before this one came soon, this one is looked for a
+ * while before the thread sleeps. */
+static ssize_t receive_soon(const hem_client *c) {
+  uint64_t until = hem__now_ns() + c->spin_ns;
+  ssize_t got;
+  while ((got = receive(c, MSG_DONTWAIT)) < 0 && (errno == EAGAIN || errno == EWOULDBLOCK) && hem__now_ns() < until)
+    sched_yield(); /* whoever else wants this core, the server perhaps, comes first */
+  return got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK) ? receive(c, 0) : got;
+}
+
+/* Once; `wait` false: only what is there. */
+static went read_some(hem_client *c, size_t wanted, bool wait, hem_error *err) {
+  if (hem__buffer_reserve(&c->in, hem__max(wanted, READ_BYTES), err)) return FAILED;
+  ssize_t got = !wait ? receive(c, MSG_DONTWAIT) : c->spin_ns ? receive_soon(c) : receive(c, 0);
   if (got == 0) return lost(c, err);
   if (got < 0) return failed(c, err);
   c->in.size += (size_t)got;
@@ -149,7 +170,7 @@ static went wait_for_room(hem_client *c, hem_error *err) {
   while (ready < 0 && errno == EINTR);
   if (ready == 0) errno = EAGAIN;
   if (ready <= 0) return failed(c, err);
-  return p.revents & POLLIN ? read_some(c, 0, MSG_DONTWAIT, err) : DONE;
+  return p.revents & POLLIN ? read_some(c, 0, false, err) : DONE;
 }
 
 /* Sends what `out` holds. */
@@ -179,13 +200,19 @@ static went look(const hem_client *c, hem__wire_header *h, size_t *more, hem_err
   return DONE;
 }
 
+/* A reply took so long. Twice that, lest one that takes a little longer is missed. */
+static void learn(hem_client *c, uint64_t ns) {
+  uint64_t most = (uint64_t)c->o.spin_us * 1000;
+  c->spin_ns = ns < most ? hem__min(2 * ns + 1000, most) : 0;
+}
+
 /* The next frame, as c->reply. */
 static went read_reply(hem_client *c, hem__wire_header *h, hem_error *err) {
   size_t more = 0;
-  uint64_t until = hem__now_ns() + (uint64_t)c->o.timeout_ms * 1000000;
+  uint64_t from = hem__now_ns(), until = from + (uint64_t)c->o.timeout_ms * 1000000;
   went w = look(c, h, &more, err);
   while (!w && more) {
-    w = read_some(c, more, 0, err);
+    w = read_some(c, more, true, err);
     if (!w) w = look(c, h, &more, err);
     if (!w && more && hem__now_ns() > until) {
       errno = EAGAIN;
@@ -193,6 +220,7 @@ static went read_reply(hem_client *c, hem__wire_header *h, hem_error *err) {
     }
   }
   if (w) return w;
+  learn(c, hem__now_ns() - from);
   const uint8_t *body = c->in.at + c->in_at + HEM__WIRE_HEADER;
   c->in_at += HEM__WIRE_HEADER + h->size;
   return hem__wire_reply_read(body, h->size, &c->reply, err) ? FAILED : DONE;

@@ -89,7 +89,7 @@ static uint32_t flags_of(const hem__wire_search *s) {
 static size_t text_size(const hem__wire_search *s) {
   size_t size = s->item_id ? strlen(s->item_id) + 1 : 0;
   for (size_t i = 0; i < s->options.category_count; i++) size += strlen(s->options.categories[i]) + 1;
-  for (size_t i = 0; i < s->label_count; i++) size += strlen(s->labels[i]) + 1;
+  for (size_t i = 0; i < s->options.label_count; i++) size += strlen(s->options.labels[i]) + 1;
   return size;
 }
 
@@ -100,9 +100,9 @@ static hem_status check_search(const hem__wire_search *s, size_t *vectors, hem_e
   if (s->vectors && (s->count == 0 || s->count > HEM__WIRE_BATCH_MAX || s->dim == 0 || s->dim > UINT32_MAX))
     return hem__fail(err, HEM_EINVAL, "%zu vectors of %zu values: ask with 1 to %d at once", s->count, s->dim,
                      HEM__WIRE_BATCH_MAX);
-  if ((o->category_count && !o->categories) || (s->label_count && !s->labels))
+  if ((o->category_count && !o->categories) || (s->options.label_count && !s->options.labels))
     return hem__fail(err, HEM_EINVAL, "a count of categories or labels without any");
-  if (o->category_count > HEM__WIRE_NAMES_MAX || s->label_count > HEM__WIRE_NAMES_MAX)
+  if (o->category_count > HEM__WIRE_NAMES_MAX || s->options.label_count > HEM__WIRE_NAMES_MAX)
     return hem__fail(err, HEM_EINVAL, "at most %d categories or labels can be named", HEM__WIRE_NAMES_MAX);
   if (s->photo_size > UINT32_MAX || o->k > UINT32_MAX)
     return hem__fail(err, HEM_EINVAL, "a photo of %zu bytes, or a k of %zu: more than a frame can say", s->photo_size,
@@ -134,11 +134,11 @@ static hem_status add_names(hem__buffer *out, const hem__wire_search *s, hem_err
   const hem_search_options *o = &s->options;
   uint32_t offset = s->item_id ? (uint32_t)(strlen(s->item_id) + 1) : 0;
   hem_status status = add_offsets(out, o->categories, o->category_count, &offset, err);
-  if (!status) status = add_offsets(out, s->labels, s->label_count, &offset, err);
+  if (!status) status = add_offsets(out, s->options.labels, s->options.label_count, &offset, err);
   if (!status) status = hem__buffer_pad(out, err);
   if (!status && s->item_id) status = add_strings(out, &s->item_id, 1, err);
   if (!status) status = add_strings(out, o->categories, o->category_count, err);
-  return status ? status : add_strings(out, s->labels, s->label_count, err);
+  return status ? status : add_strings(out, s->options.labels, s->options.label_count, err);
 }
 
 hem_status hem__wire_search_write(hem__buffer *out, uint64_t id, const hem__wire_search *s, hem_error *err) {
@@ -160,7 +160,7 @@ hem_status hem__wire_search_write(hem__buffer *out, uint64_t id, const hem__wire
                                .dim = s->vectors ? (uint32_t)s->dim : 0,
                                .photo = s->photo ? (uint32_t)s->photo_size : 0,
                                .categories = (uint32_t)o->category_count,
-                               .labels = (uint32_t)s->label_count,
+                               .labels = (uint32_t)s->options.label_count,
                                .text = (uint32_t)text};
   if (s->boxed) memcpy(record.box, (double[4]){s->box.x, s->box.y, s->box.width, s->box.height}, sizeof record.box);
   status = hem__wire_frame_open(out, id, HEM__WIRE_SEARCH, &start, err);
@@ -240,9 +240,9 @@ static void read_options(const hem__search_record *r, const hem__wire_names *nam
                                       .leave_out_row = r->leave_out_row,
                                       .plain = r->flags & HEM__FLAG_PLAIN,
                                       .rerank = r->rerank,
-                                      .min_probability = r->min_probability};
-  out->labels = r->labels ? names->at + r->categories : NULL;
-  out->label_count = r->labels;
+                                      .min_probability = r->min_probability,
+                                      .labels = r->labels ? names->at + r->categories : NULL,
+                                      .label_count = r->labels};
   out->boxed = r->flags & HEM__FLAG_BOX;
   out->box = (hem_box){
       .x = r->box[0], .y = r->box[1], .width = r->box[2], .height = r->box[3], .parts = r->flags & HEM__FLAG_PARTS};

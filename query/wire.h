@@ -57,8 +57,6 @@ typedef struct hem__wire_search {
   const char *item_id;
   bool boxed; /* only the part `box` of the photo */
   hem_box box;
-  const char *const *labels;
-  size_t label_count;
   hem_search_options options;
 } hem__wire_search;
 

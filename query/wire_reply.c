@@ -216,24 +216,30 @@ static hem_status read_hit(const hem__wire_reply *reply, size_t at, hem_hit *out
   return fine ? HEM_OK : wrong(err, "a hit's name lies outside the text");
 }
 
-hem_status hem__wire_answers_read(const hem__wire_reply *reply, hem__wire_hits *hits, hem_answer *answers,
-                                  hem_error *err) {
-  size_t at = 0, total = 0, hit = 0;
+/* All hits, one behind the other, and how many there are. */
+static hem_status read_hits(const hem__wire_reply *reply, hem__wire_hits *hits, hem_error *err) {
+  size_t at = 0, total = 0;
   hem_status status = HEM_OK;
   for (size_t i = 0; i < reply->answers && !status; i++) {
-    status = read_answer(reply, &at, &answers[i], err);
+    hem_answer answer;
+    status = read_answer(reply, &at, &answer, err);
     if (status) return status;
-    at += answers[i].found * reply->entry_size;
-    total += answers[i].found;
+    status = hem__grow(&hits->at, &hits->capacity, hem__max(total + answer.found, 1), sizeof *hits->at, "hits", err);
+    for (size_t j = 0; j < answer.found && !status; j++, at += reply->entry_size)
+      status = read_hit(reply, at, &hits->at[total++], err);
   }
-  if (at != reply->records_size) return wrong(err, "there is more than its answers");
-  status = hem__grow(&hits->at, &hits->capacity, hem__max(total, 1), sizeof *hits->at, "hits", err);
-  at = 0;
+  return status || at == reply->records_size ? status : wrong(err, "there is more than its answers");
+}
+
+hem_status hem__wire_answers_read(const hem__wire_reply *reply, hem__wire_hits *hits, hem_answer *answers,
+                                  hem_error *err) {
+  size_t at = 0, hit = 0;
+  hem_status status = read_hits(reply, hits, err);
   for (size_t i = 0; i < reply->answers && !status; i++) {
+    read_answer(reply, &at, &answers[i], NULL); /* which it has been before */
     answers[i].hits = hits->at + hit;
-    at += reply->record_size;
-    for (size_t j = 0; j < answers[i].found && !status; j++, at += reply->entry_size)
-      status = read_hit(reply, at, &hits->at[hit++], err);
+    hit += answers[i].found;
+    at += answers[i].found * reply->entry_size;
   }
   return status;
 }

@@ -16,6 +16,8 @@ typedef struct hem__socket_options {
   size_t in_flight_max;     /* requests of one connection; 0: 256 */
   size_t request_bytes_max; /* 0: 64 MiB */
   unsigned deadline_ms;     /* for a request to come in whole, and for a peer to take some of its answer; 0: 30,000 */
+  unsigned spin_us; /* an idle thread looks for the next request, twice as long as the last one let wait, if that was at
+                       most so long; 0: 200, UINT_MAX: never */
 } hem__socket_options;
 
 /* Listens and answers on threads of its own. The service is borrowed. Errors: EINVAL, EBUSY, EIO, ENOMEM. */

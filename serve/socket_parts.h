@@ -7,7 +7,8 @@
  * round, not an address: an event that comes late, for a connection that is closed by now, names a round that is over.
  * Photos go to service->photos; what is known of a connection besides its input is therefore under a lock.
  *
- * What was tried: workers that look for the next event a while before they sleep (docs/performance.md). */
+ * Requests are not gathered into batches: a search shares nothing with the next one, so a gathered batch would save
+ * system calls only, and the first of it would wait. Who has several vectors sends them in one frame. */
 #ifndef HEM_SERVE_SOCKET_PARTS_H
 #define HEM_SERVE_SOCKET_PARTS_H
 
@@ -57,7 +58,9 @@ struct hem__socket {
   hem__lock file_lock;
   int listener, epoll, wake; /* wake: an eventfd that ends the workers */
   atomic_bool stopping;
-  atomic_bool tired; /* accept has failed: it is tried again a second later */
+  atomic_bool looking;                       /* a worker is, for the next request */
+  atomic_uint_fast64_t answered_ns, spin_ns; /* when the last one was answered; how long to look for the next */
+  atomic_bool tired;                         /* accept has failed: it is tried again a second later */
   atomic_uint_fast64_t swept_ns;
   atomic_size_t photo_bytes; /* of photos under way */
   pthread_mutex_t lock;      /* held for `free`, `open` and `jobs`; taken under a connection's */

@@ -38,6 +38,35 @@ void hem__test_serve_end(hem__test_server *s) {
   free(s->path);
 }
 
+hem_client *hem__test_client(const hem__test_server *s) {
+  hem_client *client = NULL;
+  hem_client_options o = {.size = sizeof o, .timeout_ms = 10000};
+  ck_ok(hem_client_open(s->path, &o, &client, err));
+  return client;
+}
+
+void hem__test_check_alive(const hem__test_server *s) {
+  float query[HEM__TEST_SHOP_DIM] = {1};
+  hem_answer answer;
+  hem_client *client = hem__test_client(s);
+  ck_ok(hem_client_search(client, query, HEM__TEST_SHOP_DIM, NULL, &answer, err));
+  hem_client_close(client);
+}
+
+void hem__test_send_query(hem_client *client, uint64_t seed, size_t k, uint64_t *id) {
+  float query[HEM__TEST_SHOP_DIM];
+  hem_search_options o = {.size = sizeof o, .k = k};
+  hem__test_shop_query(seed, query);
+  hem_client_question q = {.size = sizeof q, .vectors = query, .dim = HEM__TEST_SHOP_DIM, .options = &o};
+  ck_ok(hem_client_send(client, &q, id, err));
+}
+
+int64_t hem__test_connections(hem__test_server *s) { return atomic_load(&s->stats.connections[HEM__FRONT_SOCKET]); }
+uint64_t hem__test_refused(hem__test_server *s) { return atomic_load(&s->stats.refused[HEM__FRONT_SOCKET]); }
+uint64_t hem__test_answered(hem__test_server *s, hem_status status) {
+  return atomic_load(&s->stats.answered[HEM__FRONT_SOCKET][status]);
+}
+
 int hem__test_connect(const char *path) {
   struct sockaddr_un address = {.sun_family = AF_UNIX};
   struct timeval limit = {.tv_sec = 10};

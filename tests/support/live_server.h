@@ -2,6 +2,8 @@
 #ifndef HEM_TESTS_SUPPORT_LIVE_SERVER_H
 #define HEM_TESTS_SUPPORT_LIVE_SERVER_H
 
+#include <unistd.h>
+
 #include "serve/socket.h"
 #include "support/make_learned.h"
 
@@ -19,6 +21,24 @@ void hem__test_serve(hem__test_server *server, const char *store, hem__socket_op
 void hem__test_socket_start(hem__test_server *server, hem__socket_options options);
 void hem__test_socket_stop(hem__test_server *server, unsigned grace_ms);
 void hem__test_serve_end(hem__test_server *server);
+
+hem_client *hem__test_client(const hem__test_server *server);
+/* Somebody who behaves is answered. */
+void hem__test_check_alive(const hem__test_server *server);
+/* Asks for hem__test_shop_query(seed). */
+void hem__test_send_query(hem_client *client, uint64_t seed, size_t k, uint64_t *id);
+
+/* Counters are written behind an answer: what they show may come a little later. */
+int64_t hem__test_connections(hem__test_server *server);
+uint64_t hem__test_refused(hem__test_server *server);
+uint64_t hem__test_answered(hem__test_server *server, hem_status status);
+
+/* `wanted` becomes true within 5 seconds. */
+#define ck_soon(wanted)                                                \
+  do {                                                                 \
+    for (int ck_i = 0; ck_i < 1000 && !(wanted); ck_i++) usleep(5000); \
+    ck_assert_msg(wanted, "%s: not within five seconds", #wanted);     \
+  } while (0)
 
 /* A connection without a client round it. Blocks for at most 10 s. */
 int hem__test_connect(const char *path);

@@ -35,8 +35,6 @@ static hem__wire_search by_vectors(void) {
   return (hem__wire_search){.vectors = &vectors[0][0],
                             .count = COUNT,
                             .dim = DIM,
-                            .labels = labels,
-                            .label_count = 1,
                             .options = {.size = sizeof(hem_search_options),
                                         .k = 7,
                                         .categories = categories,
@@ -45,7 +43,9 @@ static hem__wire_search by_vectors(void) {
                                         .leave_out = true,
                                         .leave_out_row = UINT64_MAX - 1,
                                         .rerank = 99,
-                                        .min_probability = 0.25}};
+                                        .min_probability = 0.25,
+                                        .labels = labels,
+                                        .label_count = 1}};
 }
 
 static hem__wire_search by_photo(void) {
@@ -69,8 +69,8 @@ static void check_options(const hem__wire_search *a, const hem__wire_search *b) 
   ck_assert(x->min_probability == y->min_probability);
   ck_assert_uint_eq(x->category_count, y->category_count);
   for (size_t i = 0; i < x->category_count; i++) ck_assert_str_eq(x->categories[i], y->categories[i]);
-  ck_assert_uint_eq(a->label_count, b->label_count);
-  for (size_t i = 0; i < a->label_count; i++) ck_assert_str_eq(a->labels[i], b->labels[i]);
+  ck_assert_uint_eq(x->label_count, y->label_count);
+  for (size_t i = 0; i < x->label_count; i++) ck_assert_str_eq(x->labels[i], y->labels[i]);
 }
 
 static void check_search(const hem__wire_search *a, const hem__wire_search *b) {
@@ -138,7 +138,7 @@ static size_t touch_search(const hem__wire_search *s) {
   for (size_t i = 0; s->vectors && i < s->count * s->dim; i++) sum += s->vectors[i] > 0;
   for (size_t i = 0; i < s->photo_size; i++) sum += s->photo[i];
   for (size_t i = 0; i < s->options.category_count; i++) sum += strlen(s->options.categories[i]);
-  for (size_t i = 0; i < s->label_count; i++) sum += strlen(s->labels[i]);
+  for (size_t i = 0; i < s->options.label_count; i++) sum += strlen(s->options.labels[i]);
   return sum;
 }
 
