@@ -80,7 +80,7 @@ int hem__test_connect(const char *path) {
   return fd;
 }
 
-size_t hem__test_read(int fd, void *out, size_t size) {
+size_t hem__test_receive(int fd, void *out, size_t size) {
   size_t got = 0;
   while (got < size) {
     ssize_t n = recv(fd, (char *)out + got, size - got, 0);

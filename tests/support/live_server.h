@@ -43,7 +43,7 @@ uint64_t hem__test_answered(hem__test_server *server, hem_status status);
 /* A connection without a client round it. Blocks for at most 10 s. */
 int hem__test_connect(const char *path);
 /* Reads up to `size` bytes, until the other side has no more; returns how many there were. */
-size_t hem__test_read(int fd, void *out, size_t size);
+size_t hem__test_receive(int fd, void *out, size_t size);
 
 /* A shop with a metric, of `items` items in 3 categories, vectors of 16 values. Freed with free(). */
 char *hem__test_shop_store(const char *folder, size_t items);
