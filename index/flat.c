@@ -25,6 +25,16 @@ static void sort_heap(hem__near *heap, size_t count) {
   }
 }
 
+/* Keeps it if it is among the k nearest so far, k > 0; returns how many there are. */
+static size_t offer(hem__near *heap, size_t found, size_t k, hem__near here) {
+  if (found < k) {
+    sift_up(heap, found, here);
+    return found + 1;
+  }
+  if (hem__nearer(here, heap[0])) sift_down(heap, k, 0, here);
+  return found;
+}
+
 size_t hem__flat_search(hem_distance distance, hem__matrix vectors, const float *query, size_t k, hem__near *out) {
   float keys[SCAN_ROWS];
   size_t found = 0;
@@ -33,14 +43,23 @@ size_t hem__flat_search(hem_distance distance, hem__matrix vectors, const float 
   for (size_t first = 0; first < vectors.rows; first += SCAN_ROWS) {
     size_t count = hem__min(SCAN_ROWS, vectors.rows - first);
     hem__keys(distance, query, hem__row(vectors, first), count, vectors.dim, keys);
-    for (size_t i = 0; i < count; i++) {
-      hem__near here = {.key = keys[i], .row = (uint32_t)(first + i)};
-      if (found < k) {
-        sift_up(out, found++, here);
-      } else if (hem__nearer(here, out[0])) {
-        sift_down(out, k, 0, here);
-      }
-    }
+    for (size_t i = 0; i < count; i++)
+      found = offer(out, found, k, (hem__near){.key = keys[i], .row = (uint32_t)(first + i)});
+  }
+  sort_heap(out, found);
+  return found;
+}
+
+size_t hem__flat_pick(hem_distance distance, hem__matrix vectors, const float *query, const hem__picked *picked,
+                      size_t k, hem__near *out) {
+  enum { AHEAD = 4 };
+  size_t found = 0;
+  k = hem__min(k, picked->count);
+  for (size_t i = 0; i < picked->count && k; i++) {
+    if (i + AHEAD < picked->count) __builtin_prefetch(hem__row(vectors, picked->rows[i + AHEAD]));
+    hem__near here = {.row = picked->rows[i]};
+    hem__keys(distance, query, hem__row(vectors, here.row), 1, vectors.dim, &here.key);
+    found = offer(out, found, k, here);
   }
   sort_heap(out, found);
   return found;

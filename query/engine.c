@@ -13,10 +13,7 @@
 #include "query/prune.h"
 #include "query/rerank.h"
 
-enum {
-  K_MAX = 100000,
-  LABEL_SCAN_SHARE = 8 /* of a category's photos, for the sake of labels: more of them are found faster by a scan */
-};
+enum { K_MAX = 100000 };
 
 /* ---- searchers ---- */
 
@@ -28,7 +25,10 @@ hem_status hem_searcher_new(const hem_engine *engine, hem_searcher **out, hem_er
   const hem__manifest *m = &engine->generation.manifest;
   status = hem__alloc(hem__manifest_width(m), sizeof *s->query, "a searcher", &s->query, err);
   if (!status) status = hem__alloc(engine->category_count, sizeof *s->chosen, "a searcher", &s->chosen, err);
-  if (!status) status = hem__alloc(engine->lookup.labels.count, sizeof *s->labels, "a searcher", &s->labels, err);
+  if (!status) status = hem__alloc(engine->category_count, sizeof *s->wanted, "a searcher", &s->wanted, err);
+  size_t labels = engine->lookup.labels.count;
+  if (!status) status = hem__alloc(labels, sizeof *s->labels, "a searcher", &s->labels, err);
+  if (!status) status = hem__alloc(labels, sizeof *s->label_numbers, "a searcher", &s->label_numbers, err);
   if (!status) status = hem__ranking_init(&s->ranking, &engine->gallery, hem__manifest_learned(m), err);
   if (!status && engine->learned.metric) status = hem__learned_query_new(&engine->learned, &s->asked, err);
   if (status) {
@@ -50,7 +50,10 @@ void hem_searcher_free(hem_searcher *s) {
   free(s->near);
   free(s->hits);
   free(s->chosen);
+  free(s->wanted);
   free(s->labels);
+  free(s->label_numbers);
+  free(s->picked);
   free(s);
 }
 
@@ -74,63 +77,13 @@ static hem_status choose(hem__search *q, hem_error *err) {
   return HEM_OK;
 }
 
-static hem_status choose_labels(hem__search *q, hem_error *err) {
-  hem_searcher *s = q->s;
-  const hem__lookup *l = &s->engine->lookup;
-  q->wanted = s->engine->gallery.photos;
-  if (q->o.label_count == 0) return HEM_OK;
-  memset(s->labels, 0, l->labels.count * sizeof *s->labels);
-  q->wanted = 0;
-  for (size_t i = 0; i < q->o.label_count; i++) {
-    size_t number = hem__set_find(&l->labels, q->o.labels[i]);
-    if (number == SIZE_MAX) return hem__fail(err, HEM_ENOTFOUND, "no photo has the label '%s'", q->o.labels[i]);
-    if (!s->labels[number]) q->wanted += l->label_photos[number];
-    s->labels[number] = true;
-  }
-  q->choice.labels = s->labels;
-  q->choice.label_of = l->label_of;
-  return HEM_OK;
-}
-
-size_t hem__search_widened(const hem__search *q, size_t photos) {
-  size_t all = q->s->engine->gallery.photos, product;
-  if (q->wanted == all) return photos;
-  return hem__mul(photos, all, &product) ? hem__min((product - 1) / q->wanted + 1, all) : all;
-}
-
-size_t hem__search_fetch(const hem__search *q, const hem__category *c) {
-  size_t fetch = q->fetch;
-  /* Fewer than two to the 32 rows: before the shift is cut off, every row is fetched. */
-  if (q->learned) {
-    fetch = hem__search_widened(q, q->o.rerank ? q->o.rerank : c->rerank) + q->left_out;
-    fetch = hem__min(fetch, c->vectors.rows) << hem__min(q->doubled, 31);
-  }
-  return hem__min(fetch, c->vectors.rows);
-}
-
-size_t hem__search_keep(const hem__search *q, const hem__category *c, hem__near *near, size_t count) {
-  size_t kept = 0;
-  if (!q->choice.labels) return count;
-  for (size_t i = 0; i < count; i++)
-    if (hem__choice_wants(&q->choice, c->first + near[i].row)) near[kept++] = near[i];
-  return kept;
-}
-
-hem_status hem__search_candidates(hem__search *q, const hem__category *c, const hem__candidates_request *request,
-                                  hem__candidates_found *found, hem_error *err) {
-  uint64_t started = hem__now_ns();
-  hem_status status = hem__candidates(c, request, &q->s->scratch, found, err);
-  q->candidates_ns += hem__now_ns() - started;
-  return status;
-}
-
 hem_status hem__search_reserve(hem__search *q, hem_error *err) {
   hem_searcher *s = q->s;
   size_t total = 0, most = 0;
   hem_status status = HEM_OK;
   for (size_t i = 0; i < s->chosen_count && !status; i++) {
     const hem__category *c = hem__chosen(s, i);
-    size_t here = hem__search_fetch(q, c);
+    size_t here = hem__search_widened(q, i, hem__search_fetch(q, i));
     total += here;
     most = hem__max(most, here);
     status = hem__candidates_reserve(c, here, &s->scratch, err);
@@ -147,16 +100,12 @@ static hem_status gather(hem__search *q, hem_error *err) {
   q->choice.horizon = INFINITY;
   for (size_t i = 0; i < s->chosen_count; i++) {
     const hem__category *c = hem__chosen(s, i);
-    hem__candidates_request request = {.query = s->query, .k = hem__search_fetch(q, c), .exact = q->o.exact};
-    if (q->choice.labels && request.k >= c->vectors.rows / LABEL_SCAN_SHARE) request.exact = true;
-    hem__candidates_found found = {.at = s->near};
-    hem_status status = hem__candidates(c, &request, &s->scratch, &found, err);
+    hem__found found = {.at = s->near};
+    hem_status status = hem__search_candidates(q, i, hem__search_fetch(q, i), q->o.exact, &found, err);
     if (status) return status;
     q->fallbacks += found.fell_back;
-    if (found.count < c->vectors.rows) {
-      q->all = false;
-      if (found.at[found.count - 1].key < q->choice.horizon) q->choice.horizon = found.at[found.count - 1].key;
-    }
+    q->all = q->all && found.all;
+    q->choice.horizon = fminf(q->choice.horizon, found.horizon);
     hem__ranking_merge(
         &s->ranking,
         &(hem__batch){.category = s->chosen[i], .first = c->first, .near = found.at, .count = found.count});
@@ -191,7 +140,7 @@ size_t hem__search_hits(hem__search *q) {
 
 /* One round is enough unless items have many photos: then the next asks for twice as many. */
 static hem_status answer_rounds(hem__search *q, size_t *found, hem_error *err) {
-  for (;; q->fetch *= 2) {
+  for (;; q->doubled++) {
     hem_status status = hem__search_reserve(q, err);
     if (!status) status = gather(q, err);
     if (status) return status;
@@ -296,14 +245,13 @@ static hem_status begin(hem__search *q, hem_searcher *s, const hem_search_option
                             .leave_out_row = q->o.leave_out_row};
   status = check_options(q, err);
   if (!status) status = choose(q, err);
-  return status ? status : choose_labels(q, err);
+  return status ? status : hem__search_narrow(q, err);
 }
 
 static hem_status answer_with(hem__search *q, const asked *with, hem_answer *answer, hem_error *err) {
   size_t found = 0;
   uint64_t started = hem__now_ns();
   int held = hem__omp_hold();
-  q->fetch = hem__search_widened(q, q->k + 1) + q->left_out; /* the last one sets the horizon */
   hem_status status = prepare(q, with, err);
   if (!status) status = find(q, &found, err);
   hem__omp_release(held);

@@ -46,7 +46,10 @@ struct hem_searcher {
   size_t near_capacity, hits_capacity;
   uint32_t *chosen; /* categories to search */
   size_t chosen_count;
-  bool *labels; /* by number: those that are wanted */
+  size_t *wanted;                   /* of each: photos with a label that is wanted */
+  bool *labels;                     /* by number: those that are wanted */
+  uint32_t *label_numbers, *picked; /* the same, as a list; rows of one category that have them */
+  size_t label_count, picked_capacity;
   hem__learned_query asked;
   hem__learned_scratch learned;
   hem__bounds bounds;
@@ -58,11 +61,9 @@ typedef struct hem__search {
   hem_search_options o;
   bool learned; /* answers are scored by the metric */
   size_t k;
-  size_t fetch;   /* photos asked of each category in this round; learned: what the store says, twice ... */
-  size_t doubled; /* ... so many times */
+  size_t doubled; /* rounds so far: each asks for twice as many photos as the one before */
   hem__choice choice;
   size_t left_out;        /* photos at most that may not be in the answer, and stand before those that may */
-  size_t wanted;          /* photos of the gallery with a label that is wanted; all, where none is named */
   uint64_t candidates_ns; /* learned: in hem__candidates */
   bool all;               /* every photo of every category has been seen: there is no horizon */
   size_t fallbacks;
@@ -75,15 +76,28 @@ static inline const hem__category *hem__chosen(const hem_searcher *s, size_t i) 
   return &s->engine->categories[s->chosen[i]].shared;
 }
 
-/* So many photos, and as many more as have other labels than those that are wanted, as far as the gallery tells. */
-size_t hem__search_widened(const hem__search *search, size_t photos);
-/* Photos asked of a category in this round. */
-size_t hem__search_fetch(const hem__search *search, const hem__category *category);
-/* hem__candidates, timed. */
-hem_status hem__search_candidates(hem__search *search, const hem__category *category,
-                                  const hem__candidates_request *request, hem__candidates_found *found, hem_error *err);
-/* Puts the candidates with a label that is wanted first, and returns how many there are. */
-size_t hem__search_keep(const hem__search *search, const hem__category *category, hem__near *near, size_t count);
+/* ---- what is asked of each category (narrow.c); `chosen` numbers those that are searched ---- */
+
+/* Marks the labels that are wanted and counts their photos. Errors: ENOTFOUND. */
+hem_status hem__search_narrow(hem__search *search, hem_error *err);
+/* Photos that are wanted of a category in this round. */
+size_t hem__search_fetch(const hem__search *search, size_t chosen);
+/* So many photos that are wanted, and those with other labels that come among them, as far as the counts tell: the
+ * room that hem__search_candidates needs for them. */
+size_t hem__search_widened(const hem__search *search, size_t chosen, size_t photos);
+
+typedef struct hem__found {
+  hem__near *at; /* the caller's; nearest first */
+  size_t count;  /* without labels exactly min(k, photos); with them perhaps fewer or more */
+  bool fell_back;
+  bool all;      /* no other photo of the category is wanted */
+  float horizon; /* no photo with a smaller key is missing; infinity: none is at all */
+} hem__found;
+
+/* About the k nearest photos that are wanted. `exact`: exactly they. Errors: those of hem__candidates, ENOMEM. */
+hem_status hem__search_candidates(hem__search *search, size_t chosen, size_t k, bool exact, hem__found *found,
+                                  hem_error *err);
+
 /* Makes room for the candidates of each chosen category, and empties the ranking. */
 hem_status hem__search_reserve(hem__search *search, hem_error *err);
 /* The chosen photos of the ranking, as hits. Returns how many there are. */

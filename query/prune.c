@@ -12,8 +12,9 @@ enum {
 };
 
 /* Is every photo of the category bounded? */
-static bool is_scanned(const hem__search *q, const hem__category *c) {
-  return q->o.exact || c->vectors.rows / SCAN_SHARE <= hem__search_fetch(q, c);
+static bool is_scanned(const hem__search *q, size_t chosen) {
+  size_t rows = hem__chosen(q->s, chosen)->vectors.rows;
+  return q->o.exact || rows / SCAN_SHARE <= hem__search_widened(q, chosen, hem__search_fetch(q, chosen));
 }
 
 /* ---- candidates: some are scored, the others wait ---- */
@@ -29,14 +30,12 @@ static hem_status keep_pool(hem__search *q, size_t chosen, const hem__near *near
   return status;
 }
 
-static size_t first_scored(const hem__search *q) {
-  return hem__max(hem__search_widened(q, 2 * q->k) + 2 * q->left_out, FIRST);
-}
+static size_t first_scored(const hem__search *q) { return hem__max(2 * (q->k + q->left_out), FIRST); }
 
 static size_t largest_of(const hem_searcher *s) {
   size_t largest = 0;
   for (size_t i = 1; i < s->chosen_count; i++)
-    if (hem__chosen(s, i)->vectors.rows > hem__chosen(s, largest)->vectors.rows) largest = i;
+    if (s->wanted[i] > s->wanted[largest]) largest = i;
   return largest;
 }
 
@@ -50,24 +49,23 @@ static hem_status gather(hem__search *q, hem_error *err) {
   q->all = true;
   for (size_t i = 0; i < s->chosen_count && !status; i++) {
     const hem__category *c = hem__chosen(s, i);
-    bool scanned = is_scanned(q, c);
+    bool scanned = is_scanned(q, i);
     if (scanned && i != largest) {
       status = keep_pool(q, i, NULL, 0, err);
       continue;
     }
-    size_t fetch = scanned ? first : hem__search_fetch(q, c);
-    hem__candidates_request request = {.query = s->query, .k = hem__min(fetch, c->vectors.rows)};
-    hem__candidates_found found = {.at = s->near};
-    status = hem__search_candidates(q, c, &request, &found, err);
-    /* Where no label fits, the nearest is scored all the same: the line needs a place to touch. */
-    size_t kept = status ? 0 : hem__max(hem__search_keep(q, c, found.at, found.count), 1);
-    size_t scored = hem__min(first, kept);
-    if (!status) status = keep_pool(q, i, found.at + scored, scanned ? 0 : kept - scored, err);
+    size_t fetch = scanned ? first : hem__search_fetch(q, i);
+    hem__found found = {.at = s->near};
+    status = hem__search_candidates(q, i, fetch, false, &found, err);
+    /* An index that named only photos with other labels has not shown where the line is to touch. */
+    if (!status && !found.count && scanned) status = hem__search_candidates(q, i, fetch, true, &found, err);
+    size_t scored = status ? 0 : hem__min(first, found.count);
+    if (!status) status = keep_pool(q, i, found.at + scored, scanned ? 0 : found.count - scored, err);
     if (!status) status = hem__learned_score(&s->engine->learned, c, &s->asked, found.at, scored, &s->learned, err);
     if (status) break;
     q->fallbacks += found.fell_back;
     q->scored += scored;
-    q->all = q->all && (scanned || found.count == c->vectors.rows);
+    q->all = q->all && (scanned || found.all);
     hem__ranking_merge(&s->ranking, &(hem__batch){.category = s->chosen[i],
                                                   .first = c->first,
                                                   .count = scored,
@@ -202,7 +200,7 @@ static hem_status push_all(hem__search *q, float least, hem_error *err) {
   hem_status status = HEM_OK;
   b->heap_count = 0;
   for (size_t i = 0; i < q->s->chosen_count && !status; i++)
-    status = (is_scanned(q, hem__chosen(q->s, i)) ? push_category : push_pool)(q, i, least, err);
+    status = (is_scanned(q, i) ? push_category : push_pool)(q, i, least, err);
   for (size_t i = b->heap_count / 2; i-- > 0;) sift_down(b->heap, b->heap_count, i, b->heap[i]);
   return status;
 }
@@ -268,7 +266,7 @@ static hem_status reserve(hem__search *q, hem_error *err) {
   hem_status status = hem__bounds_prepare(&s->engine->learned, s->engine->gallery.items, &s->bounds, err);
   for (size_t i = 0; i < s->chosen_count && !status; i++) {
     const hem__category *c = hem__chosen(s, i);
-    size_t here = hem__min(hem__max(is_scanned(q, c) ? 0 : hem__search_fetch(q, c), first), c->vectors.rows);
+    size_t here = hem__search_widened(q, i, hem__max(is_scanned(q, i) ? 0 : hem__search_fetch(q, i), first));
     total += here;
     status = hem__candidates_reserve(c, here, &s->scratch, err);
     if (!status) status = hem__grow(&s->near, &s->near_capacity, here, sizeof *s->near, "candidates", err);
@@ -283,7 +281,7 @@ static hem_status one_round(hem__search *q, hem_error *err) {
   hem_status status = reserve(q, err);
   if (!status) status = gather(q, err);
   if (!status) status = threshold(q, &least, err);
-  if (status) return status;
+  if (status || s->ranking.count == 0) return status; /* nothing is wanted, or its labels are still to be met */
   const hem__ranked *last = last_of(&s->ranking, least);
   const hem__category *c = &s->engine->categories[last->category].shared;
   hem__bounds_lay(l, &s->asked, c->points + (last->photo - c->first) * hem__scorer_row_bytes(l->scorer), &s->bounds);

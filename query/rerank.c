@@ -19,19 +19,19 @@ static hem_status gather(hem__search *q, hem_error *err) {
   q->all = true;
   for (size_t i = 0; i < s->chosen_count && !status; i++) {
     const hem__category *c = hem__chosen(s, i);
-    hem__candidates_request request = {.query = s->query, .k = hem__search_fetch(q, c)};
-    hem__candidates_found found = {.at = s->near};
-    status = hem__search_candidates(q, c, &request, &found, err);
-    size_t kept = status ? 0 : hem__search_keep(q, c, found.at, found.count);
-    if (!status) status = hem__learned_score(&s->engine->learned, c, &s->asked, found.at, kept, &s->learned, err);
+    hem__found found = {.at = s->near};
+    status = hem__search_candidates(q, i, hem__search_fetch(q, i), false, &found, err);
+    if (!status)
+      status = hem__learned_score(&s->engine->learned, c, &s->asked, found.at, found.count, &s->learned, err);
     if (status) break;
     q->fallbacks += found.fell_back;
-    q->scored += kept;
-    q->all = q->all && found.count == c->vectors.rows;
-    hem__ranking_merge(
-        &s->ranking,
-        &(hem__batch){
-            .category = s->chosen[i], .first = c->first, .count = kept, .near = found.at, .scores = s->learned.scores});
+    q->scored += found.count;
+    q->all = q->all && found.all;
+    hem__ranking_merge(&s->ranking, &(hem__batch){.category = s->chosen[i],
+                                                  .first = c->first,
+                                                  .count = found.count,
+                                                  .near = found.at,
+                                                  .scores = s->learned.scores});
   }
   return status;
 }

@@ -1,8 +1,8 @@
 /* libmicrohttpd's only user: it parses requests and sends answers, on threads of its own (epoll, one a core).
  *
- * What is quick (vectors, files of the page) is answered on the thread that read it, to the end: no other thread is woken
- * for it, and its answer leaves in one system call. What is long (photos, large batches) is handed to service->photos, and
- * its connection suspended, which costs two wake-ups and keeps the thread free for others.
+ * What is quick (vectors, files of the page) is answered on the thread that read it, to the end: no other thread is
+ * woken for it, and its answer leaves in one system call. What is long (photos, large batches) is handed to
+ * service->photos, and its connection suspended, which costs two wake-ups and keeps the thread free for others.
  *
  * A connection owns one hem__visitor, which keeps its buffers from request to request. Only the connection's own thread
  * touches it, but for the time in which it is suspended: then only the job does, until it resumes it. */
@@ -27,10 +27,10 @@ enum {
   CONNECTIONS = 512,
   BODY_BYTES = 32 << 20,
   DEADLINE_MS = 10000,
-  IDLE_SECONDS = 75,       /* a kept connection that asks nothing; proxies let theirs go after 60 */
-  POOL_BYTES = 32 << 10,   /* libmicrohttpd's memory of a connection: head and read buffer */
+  IDLE_SECONDS = 75,     /* a kept connection that asks nothing; proxies let theirs go after 60 */
+  POOL_BYTES = 32 << 10, /* libmicrohttpd's memory of a connection: head and read buffer */
   BACKLOG = 1024,
-  SPARE = 64,              /* connections that libmicrohttpd may still count when they have left */
+  SPARE = 64, /* connections that libmicrohttpd may still count when they have left */
 };
 
 struct hem__http {
@@ -38,7 +38,7 @@ struct hem__http {
   struct MHD_Daemon *daemon;
   hem__door *door;
   unsigned port;
-  atomic_bool stopping;    /* nothing is suspended any more */
+  atomic_bool stopping; /* nothing is suspended any more */
   atomic_size_t suspended;
 };
 
@@ -114,21 +114,23 @@ static void run_job(hem__job *job) {
   atomic_fetch_sub(&http->suspended, 1);
 }
 
-/* Suspended first: the job may be done before this function is. */
-static void put_job(hem__visitor *v) {
+/* Suspended first: the job may be done before this function is, and then the visitor is not to be touched here any
+ * more. False: not suspended, and refused. */
+static bool put_job(hem__visitor *v) {
   hem__http *http = v->http;
   v->job.run = run_job;
   atomic_fetch_add(&http->suspended, 1);
   if (atomic_load(&http->stopping)) {
     atomic_fetch_sub(&http->suspended, 1);
     hem__exchange_refuse(&v->x, 503, NULL, "the server is stopping");
-    return;
+    return false;
   }
   MHD_suspend_connection(v->connection);
-  if (hem__jobs_put(http->shared.service->photos, &v->job)) return;
+  if (hem__jobs_put(http->shared.service->photos, &v->job)) return true;
   hem__exchange_refuse(&v->x, 503, NULL, "too many photos wait already");
   MHD_resume_connection(v->connection);
   atomic_fetch_sub(&http->suspended, 1);
+  return true;
 }
 
 /* ---- a request, step by step ---- */
@@ -149,7 +151,8 @@ static enum MHD_Result take_head(hem__visitor *v, const char *method, const char
   v->stage = VISIT_BODY;
   v->x.method = method;
   if (hem__exchange_route(&v->x)) return MHD_YES;
-  if (!head->status && !head->chunked && !head->length) return MHD_YES; /* nothing follows: the connection can be kept */
+  /* Well-formed, and nothing follows: the connection can be kept. */
+  if (v->x.reply.status != 400 && !head->status && !head->chunked && !head->length) return MHD_YES;
   if (!hem__guest_answer(&v->guest)) return MHD_NO;
   v->guest.linger = true; /* libmicrohttpd closes after an early answer */
   v->stage = VISIT_DONE;
@@ -177,10 +180,7 @@ static enum MHD_Result take_end(hem__visitor *v) {
   v->in_flight = true;
   v->x.begun_ns = hem__http_now_ns();
   atomic_fetch_add_explicit(&v->http->shared.service->stats->in_flight[HEM__FRONT_HTTP], 1, memory_order_relaxed);
-  if (!v->x.reply.status && hem__exchange_prepare(&v->x)) {
-    put_job(v);
-    return v->x.reply.status && atomic_load(&v->http->stopping) ? send_answer(v) : MHD_YES;
-  }
+  if (!v->x.reply.status && hem__exchange_prepare(&v->x)) return put_job(v) ? MHD_YES : send_answer(v);
   hem__exchange_answer(&v->x);
   return send_answer(v);
 }
@@ -308,7 +308,8 @@ static hem_status listen_at(const char *address, int *out, hem_error *err) {
   char host[256], port[8];
   struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV | AI_PASSIVE}, *found = NULL;
   if (!split_address(address, host, port))
-    return hem__fail(err, HEM_EINVAL, "'%s' is no address to listen at: wanted 127.0.0.1:8080, [::1]:8080 or 8080", address);
+    return hem__fail(err, HEM_EINVAL, "'%s' is no address to listen at: wanted 127.0.0.1:8080, [::1]:8080 or 8080",
+                     address);
   int why = getaddrinfo(host, port, &hints, &found);
   if (why) return hem__fail(err, HEM_EINVAL, "cannot listen at %s: %s", address, gai_strerror(why));
   int fd = socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
@@ -345,18 +346,19 @@ static struct MHD_Daemon *start_daemon(hem__http *http) {
   const hem__http_options *o = &http->shared.options;
   struct MHD_OptionItem more[] = {
 #if MHD_VERSION >= 0x00097700
-      {MHD_OPTION_CLIENT_DISCIPLINE_LVL, 1, NULL},
+    {MHD_OPTION_CLIENT_DISCIPLINE_LVL, 1, NULL},
 #else
-      {MHD_OPTION_STRICT_FOR_CLIENT, 0, NULL}, /* the guard is stricter, and answers once (http_guard.c) */
+    {MHD_OPTION_STRICT_FOR_CLIENT, 0, NULL}, /* the guard is stricter, and answers once (http_guard.c) */
 #endif
-      {o->threads > 1 ? MHD_OPTION_THREAD_POOL_SIZE : MHD_OPTION_END, (intptr_t)o->threads, NULL},
-      {MHD_OPTION_END, 0, NULL}};
+    {o->threads > 1 ? MHD_OPTION_THREAD_POOL_SIZE : MHD_OPTION_END, (intptr_t)o->threads, NULL},
+    {MHD_OPTION_END, 0, NULL}
+  };
   return MHD_start_daemon(
       MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_NO_LISTEN_SOCKET | MHD_USE_ITC | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL,
-      handle, http, MHD_OPTION_CONNECTION_LIMIT, (unsigned)(o->connections_max + SPARE),
-      MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_SECONDS, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)POOL_BYTES,
-      MHD_OPTION_URI_LOG_CALLBACK, begin, http, MHD_OPTION_NOTIFY_COMPLETED, complete, http,
-      MHD_OPTION_NOTIFY_CONNECTION, notify, http, MHD_OPTION_ARRAY, more, MHD_OPTION_END);
+      handle, http, MHD_OPTION_CONNECTION_LIMIT, (unsigned)(o->connections_max + SPARE), MHD_OPTION_CONNECTION_TIMEOUT,
+      (unsigned)IDLE_SECONDS, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)POOL_BYTES, MHD_OPTION_URI_LOG_CALLBACK,
+      begin, http, MHD_OPTION_NOTIFY_COMPLETED, complete, http, MHD_OPTION_NOTIFY_CONNECTION, notify, http,
+      MHD_OPTION_ARRAY, more, MHD_OPTION_END);
 }
 
 hem_status hem__http_start(hem__service *service, const hem__http_options *options, hem__http **out, hem_error *err) {

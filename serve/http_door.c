@@ -1,6 +1,7 @@
 #include "serve/http_door.h"
 
 #include <errno.h>
+#include <linux/sockios.h>
 #include <linux/tcp.h> /* glibc's own tcp_info ends before the count of bytes */
 #include <netinet/in.h>
 #include <poll.h>
@@ -9,10 +10,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "serve/http_exchange.h"
 
+enum { TCP_CLOSE_WAIT = 8 }; /* of the kernel's tcp_states.h, which no header hands out beside linux/tcp.h */
 enum { LINGERERS = 64, LINGER_MS = 2000, LINGER_BYTES = 8 << 20, PAUSE_MS = 100 };
 
 /* A connection that is over but for what the client still sends: were it closed, the client's system would be told to
@@ -76,7 +79,7 @@ static void add_lingerer(hem__door *door, int fd) {
 void hem__guest_enter(hem__guest *guest, hem__door *door, int fd) {
   guest->door = door;
   guest->fd = fd;
-  guest->linger = false;
+  guest->linger = guest->seen_over = false;
   guest->seen_requests = 0;
   guest->seen_bytes = 0;
   atomic_store(&guest->requests, 0);
@@ -139,18 +142,25 @@ void hem__guest_refuse(hem__guest *guest, unsigned status, const char *why) {
 
 static void cut(hem__guest *guest) { shutdown(guest->fd, SHUT_RDWR); }
 
-/* Bytes that ever came in; 0: not known (not TCP). */
-static uint64_t bytes_in(int fd) {
+typedef struct line {
+  uint64_t bytes; /* that ever came in; 0: not known (not TCP) */
+  bool over;      /* the client will send no more, and all of it has been read */
+} line;
+
+static line look_at_line(int fd) {
   struct tcp_info info = {0};
   socklen_t size = sizeof info;
-  return getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size) == 0 ? info.tcpi_bytes_received : 0;
+  int unread = 0;
+  if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size) != 0) return (line){0};
+  bool over = info.tcpi_state == TCP_CLOSE_WAIT && ioctl(fd, SIOCINQ, &unread) == 0 && !unread;
+  return (line){info.tcpi_bytes_received, over};
 }
 
-/* A connection that is kept begins its next request with its first byte, which nobody announces: the door sees that more
- * has come in than when the last one was over. */
-static void look_for_begin(hem__guest *guest, uint64_t now) {
+/* A connection that is kept begins its next request with its first byte, which nobody announces: the door sees that
+ * more has come in than when the last one was over. */
+static void look_for_begin(hem__guest *guest, uint64_t bytes, uint64_t now) {
   uint32_t requests = (uint32_t)atomic_load(&guest->requests);
-  uint64_t bytes = bytes_in(guest->fd), none = 0;
+  uint64_t none = 0;
   if (requests != guest->seen_requests) {
     guest->seen_requests = requests;
     guest->seen_bytes = bytes;
@@ -159,23 +169,40 @@ static void look_for_begin(hem__guest *guest, uint64_t now) {
   }
 }
 
-static void look_at(hem__door *door, hem__guest *guest, uint64_t now) {
-  int state = atomic_load(&guest->state);
-  uint64_t since = atomic_load(&guest->since_ms);
-  if (state == HEM__GUEST_SENDING && since && now > since + UINT64_C(6) * door->o.deadline_ms) cut(guest);
-  if (state != HEM__GUEST_WAITING) return;
-  if (!since) {
-    if (atomic_load(&door->shut)) cut(guest);
-    look_for_begin(guest, now);
-    return;
-  }
-  if (now <= since + door->o.deadline_ms) return;
-  if (!atomic_compare_exchange_strong(&guest->state, &state, HEM__GUEST_CUT)) return;
-  if (bytes_in(guest->fd) > 0) {
+static void end(hem__guest *guest, bool say_why) {
+  int waiting = HEM__GUEST_WAITING;
+  if (!atomic_compare_exchange_strong(&guest->state, &waiting, HEM__GUEST_CUT)) return;
+  if (say_why) {
     guest->linger = true;
     send_refusal(guest->fd, 408, "the request did not come in in time");
   }
   cut(guest);
+}
+
+/* A line that is over, and has been for a look: libmicrohttpd does not see that a client is done where it learns it in
+ * one with the last bytes (epoll tells once, and it reads once). */
+static void look_at_waiting(hem__door *door, hem__guest *guest, uint64_t since, uint64_t now) {
+  line l = look_at_line(guest->fd);
+  if (l.over && guest->seen_over) {
+    end(guest, since != 0);
+  } else if (since && now > since + door->o.deadline_ms) {
+    end(guest, l.bytes > 0);
+  } else if (!since) {
+    if (atomic_load(&door->shut)) cut(guest);
+    look_for_begin(guest, l.bytes, now);
+  }
+  guest->seen_over = l.over;
+}
+
+static void look_at(hem__door *door, hem__guest *guest, uint64_t now) {
+  int state = atomic_load(&guest->state);
+  uint64_t since = atomic_load(&guest->since_ms);
+  if (state == HEM__GUEST_SENDING && since && now > since + UINT64_C(6) * door->o.deadline_ms) cut(guest);
+  if (state == HEM__GUEST_WAITING) {
+    look_at_waiting(door, guest, since, now);
+  } else {
+    guest->seen_over = false;
+  }
 }
 
 static void look_after_guests(hem__door *door) {

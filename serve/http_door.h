@@ -1,9 +1,9 @@
-/* Who comes in, and who is shown out: one thread accepts connections, hands them to those who answer, and cuts those that
- * take too long. Knows of HTTP only how to say that it refuses.
+/* Who comes in, and who is shown out: one thread accepts connections, hands them to those who answer, and cuts those
+ * that take too long. Knows of HTTP only how to say that it refuses.
  *
  * Why libmicrohttpd does not listen itself: its timeout starts anew with every byte, so that one byte a second holds a
- * connection for ever; where it has its fill of connections it lets others wait without a word; and what it closes while a
- * client still sends is reset, so that the client loses the reason. */
+ * connection for ever; where it has its fill of connections it lets others wait without a word; and what it closes
+ * while a client still sends is reset, so that the client loses the reason. */
 #ifndef HEM_SERVE_HTTP_DOOR_H
 #define HEM_SERVE_HTTP_DOOR_H
 
@@ -16,8 +16,8 @@ typedef struct hem__door hem__door;
 
 enum { HEM__GUEST_WAITING, HEM__GUEST_ANSWERED, HEM__GUEST_SENDING, HEM__GUEST_CUT };
 
-/* A connection, from hem__guest_enter until hem__guest_leave. Its state is changed by who answers it; WAITING to CUT also
- * by the door. */
+/* A connection, from hem__guest_enter until hem__guest_leave. Its state is changed by who answers it; WAITING to CUT
+ * also by the door. */
 typedef struct hem__guest {
   hem__door *door;
   int fd;
@@ -27,6 +27,7 @@ typedef struct hem__guest {
   bool linger;                   /* the client may still be sending: read on after the end */
   uint32_t seen_requests;        /* the door's own: when it last looked, and ... */
   uint64_t seen_bytes;           /* ... how much had come in by then */
+  bool seen_over;                /* and nothing more would */
   struct hem__guest *next, *previous;
 } hem__guest;
 

@@ -8,8 +8,8 @@
 
 enum {
   CHUNK = 16 << 10,
-  KEPT = 256 << 10,      /* a larger buffer does not outlive its request */
-  BODIES_AT_ONCE = 16,   /* bodies of the largest size that are held at once, in all */
+  KEPT = 256 << 10,    /* a larger buffer does not outlive its request */
+  BODIES_AT_ONCE = 16, /* bodies of the largest size that are held at once, in all */
 };
 
 uint64_t hem__http_now_ns(void) {
@@ -179,7 +179,9 @@ void hem__exchange_refuse(hem__exchange *x, unsigned status, const char *code, c
   hem__error_text(&x->text, status, code, message);
   x->bytes = NULL;
   x->reply = (hem__reply_head){.status = status,
-                               .error = status == 503 ? HEM_EBUSY : status >= 500 ? HEM_EIO : HEM_EINVAL,
+                               .error = status == 503   ? HEM_EBUSY
+                                        : status >= 500 ? HEM_EIO
+                                                        : HEM_EINVAL,
                                .type = "application/json",
                                .allow = allow,
                                .cache = "no-store",

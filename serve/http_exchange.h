@@ -1,12 +1,13 @@
-/* One HTTP request and its answer, as the files serve/http_*.c hand it on. Nothing here knows libmicrohttpd, so that all
- * of it is tested without a network.
+/* One HTTP request and its answer, as the files serve/http_*.c hand it on. Nothing here knows libmicrohttpd, so that
+ * all of it is tested without a network.
  *
  *   http.c            listens, takes connections in, cuts slow ones          http_door.c
  *                     hands requests over, sends answers (libmicrohttpd)
  *   http_guard.c      the head: is its framing beyond doubt?
  *   http_routes.c     which endpoint; may it be asked?                       http_answer.c says it
- *   http_request.c    body and options -> questions                          http_json.c http_multipart.c http_options.c
- *   http_query.c      questions -> answers                                   http_metrics.c http_items.c */
+ *   http_request.c    body and options -> questions                          http_json.c http_multipart.c
+ * http_options.c http_query.c      questions -> answers                                   http_metrics.c http_items.c
+ */
 #ifndef HEM_SERVE_HTTP_EXCHANGE_H
 #define HEM_SERVE_HTTP_EXCHANGE_H
 
@@ -16,9 +17,9 @@
 enum {
   HEM__HEAD_BYTES_MAX = 16 << 10, /* of all header fields; also the longest target */
   HEM__HEAD_FIELDS_MAX = 100,
-  HEM__HTTP_BATCH_MAX = 1024,   /* questions in one request */
-  HEM__HTTP_NAMES_MAX = 256,    /* categories, or labels, of a question */
-  HEM__JSON_DEPTH_MAX = 16,     /* brackets within brackets */
+  HEM__HTTP_BATCH_MAX = 1024,    /* questions in one request */
+  HEM__HTTP_NAMES_MAX = 256,     /* categories, or labels, of a question */
+  HEM__JSON_DEPTH_MAX = 16,      /* brackets within brackets */
   HEM__JSON_VALUES_MAX = 1 << 20 /* of one body: each costs some 40 bytes while it is read */
 };
 
@@ -74,7 +75,7 @@ hem_status hem__percent_decode(char *text, size_t size, bool plus, hem_error *er
 typedef struct hem__asked {
   hem__question question;
   hem_box box;
-  const char *name;     /* echoed in the answer; or NULL */
+  const char *name;      /* echoed in the answer; or NULL */
   const char **names[2]; /* categories, labels: grown from scratch */
   size_t name_capacity[2];
   uint32_t given;      /* options that this source has said already: each is said once */
@@ -82,13 +83,14 @@ typedef struct hem__asked {
 } hem__asked;
 
 void hem__asked_start(hem__asked *asked);
-/* After the last option. Pointers to itself are made anew: `asked` may have been copied. Errors: EINVAL (a unit without a
- * box, options that rule each other out, not exactly one of photo, vector and item). */
+/* After the last option. Pointers to itself are made anew: `asked` may have been copied. Errors: EINVAL (a unit without
+ * a box, options that rule each other out, not exactly one of photo, vector and item). */
 hem_status hem__asked_end(hem__asked *asked, hem_error *err);
 
 /* Sets an option from text: of a query string, of a form. `value` must outlive the question. Errors: EINVAL (unknown,
  * twice, out of range), ENOMEM. */
-hem_status hem__option_set(hem__asked *asked, const char *key, const char *value, hem__scratch *scratch, hem_error *err);
+hem_status hem__option_set(hem__asked *asked, const char *key, const char *value, hem__scratch *scratch,
+                           hem_error *err);
 /* What options of any form come to in the end. */
 hem_status hem__option_name(hem__asked *asked, int kind, const char *name, hem__scratch *scratch, hem_error *err);
 hem_status hem__option_k(hem__asked *asked, double k, hem_error *err);
@@ -97,8 +99,8 @@ hem_status hem__option_probability(hem__asked *asked, double p, hem_error *err);
 hem_status hem__option_box(hem__asked *asked, const hem_box *box, hem_error *err);
 hem_status hem__option_box_unit(hem__asked *asked, const char *unit, hem_error *err);
 
-/* All options of a query string, which is decoded in place. `count` (NULL: no such option here): of vectors in the body.
- * Errors: EINVAL, ENOMEM. */
+/* All options of a query string, which is decoded in place. `count` (NULL: no such option here): of vectors in the
+ * body. Errors: EINVAL, ENOMEM. */
 hem_status hem__query_string(char *query, hem__asked *asked, size_t *count, hem__scratch *scratch, hem_error *err);
 
 typedef enum hem__body_form { HEM__ONE, HEM__BATCH, HEM__SCORE } hem__body_form;
@@ -106,16 +108,17 @@ typedef enum hem__body_form { HEM__ONE, HEM__BATCH, HEM__SCORE } hem__body_form;
 typedef struct hem__request {
   hem__body_form form;
   hem__scratch scratch;
-  void *json; /* Jansson's, whose strings are borrowed; NULL: none */
+  void *json;       /* Jansson's, whose strings are borrowed; NULL: none */
   hem__asked usual; /* what options are where a question does not say them */
   hem__asked *asked;
   size_t count;
 } hem__request;
 
-/* Bodies. They become request->asked; bytes of the body are borrowed, and a form's are changed in place. Errors: EINVAL,
- * ENOMEM. */
+/* Bodies. They become request->asked; bytes of the body are borrowed, and a form's are changed in place. Errors:
+ * EINVAL, ENOMEM. */
 hem_status hem__body_json(hem__request *request, const char *body, size_t size, hem_error *err);
-hem_status hem__body_multipart(hem__request *request, char *body, size_t size, const char *content_type, hem_error *err);
+hem_status hem__body_multipart(hem__request *request, char *body, size_t size, const char *content_type,
+                               hem_error *err);
 hem_status hem__body_photo(hem__request *request, const uint8_t *body, size_t size, hem_error *err);
 /* `count` vectors, float32 little-endian, 4-byte aligned. */
 hem_status hem__body_vectors(hem__request *request, const void *body, size_t size, size_t count, hem_error *err);
@@ -139,20 +142,20 @@ typedef struct hem__http_shared {
   hem__service *service;
   hem__http_options options; /* with defaults filled in */
   hem__token token;
-  atomic_bool draining;      /* the end is near: connections are not kept */
-  atomic_size_t bodies;      /* bytes of bodies that are held; bounded, whatever connections there are */
+  atomic_bool draining; /* the end is near: connections are not kept */
+  atomic_size_t bodies; /* bytes of bodies that are held; bounded, whatever connections there are */
 } hem__http_shared;
 
 typedef struct hem__reply_head {
   unsigned status;
-  hem_status error;    /* what that means to us */
-  const char *type;    /* of the body */
-  const char *allow;   /* NULL, or of a 405 */
-  const char *policy;  /* Content-Security-Policy, or NULL */
-  const char *cache;   /* Cache-Control */
-  bool retry;          /* soon again (Retry-After) */
-  bool ask_token;      /* WWW-Authenticate */
-  char etag[72];       /* "": none */
+  hem_status error;   /* what that means to us */
+  const char *type;   /* of the body */
+  const char *allow;  /* NULL, or of a 405 */
+  const char *policy; /* Content-Security-Policy, or NULL */
+  const char *cache;  /* Cache-Control */
+  bool retry;         /* soon again (Retry-After) */
+  bool ask_token;     /* WWW-Authenticate */
+  char etag[72];      /* "": none */
 } hem__reply_head;
 
 struct hem__exchange {
@@ -163,8 +166,8 @@ struct hem__exchange {
   /* asked */
   char *target; /* as it was received, then taken apart in place */
   size_t target_size, target_capacity;
-  char *query;  /* behind its ?, or NULL */
-  char *rest;   /* of the path, behind the route's own */
+  char *query; /* behind its ?, or NULL */
+  char *rest;  /* of the path, behind the route's own */
   hem__head head;
   const struct hem__route *route;
   uint8_t *body;
@@ -173,10 +176,10 @@ struct hem__exchange {
   uint64_t begun_ns, waited_ns; /* when the request was all there; how long it waited for a thread */
   /* answered */
   hem__reply_head reply;
-  hem__text text;     /* the body, unless ... */
-  const void *bytes;  /* ... it is this */
+  hem__text text;    /* the body, unless ... */
+  const void *bytes; /* ... it is this */
   size_t byte_count;
-  uint8_t *owned;     /* `bytes`, where they are to be freed */
+  uint8_t *owned; /* `bytes`, where they are to be freed */
 };
 
 /* For the next request on the connection. Buffers stay where they are small. */
@@ -192,7 +195,8 @@ bool hem__exchange_route(hem__exchange *x);
  * with the body is known now, and then it does not.) */
 bool hem__exchange_prepare(hem__exchange *x);
 void hem__exchange_answer(hem__exchange *x);
-/* To be counted and logged: a question, or, where both are NULL, a request that was none, unless it was noted before. */
+/* To be counted and logged: a question, or, where both are NULL, a request that was none, unless it was noted before.
+ */
 void hem__exchange_note(hem__exchange *x, const hem__question *question, const hem__reply *reply, hem_status status);
 
 /* An error as JSON; code NULL: by the status. */

@@ -2,16 +2,17 @@
  * bytes differently let one request be smuggled behind another, so what could be read in two ways is refused, and the
  * connection closed.
  *
- * libmicrohttpd 0.9.75 takes the first of two equal fields, lets Transfer-Encoding win over Content-Length, and takes any
- * encoding but "chunked" for "until the connection ends"; all of its fields are seen here before the body is read, so
- * those are refused by looking. Three things it hides: a name with blanks before the colon is another name to it (not a
- * token: refused); a line that starts with a blank is hung onto the *name* of the field before it; and a zero byte ends a
- * value early. The last two show in where fields lie: a value starts behind its name's colon, and the next name right
- * behind the line's end, unless something was moved or swallowed. Later libraries refuse all of these themselves, and
- * copy fields about: there `verbatim` is false.
+ * libmicrohttpd 0.9.75 takes the first of two equal fields, lets Transfer-Encoding win over Content-Length, and takes
+ * any encoding but "chunked" for "until the connection ends"; all of its fields are seen here before the body is read,
+ * so those are refused by looking. Three things it hides: a name with blanks before the colon is another name to it
+ * (not a token: refused); a line that starts with a blank is hung onto the *name* of the field before it; and a zero
+ * byte ends a value early. The last two show in where fields lie: a value starts behind its name's colon, and the next
+ * name right behind the line's end, unless something was moved or swallowed. Later libraries refuse all of these
+ * themselves, and copy fields about: there `verbatim` is false.
  *
- * What it refuses itself (a Content-Length that is no number, a line without a colon, more head than it has memory for) is
- * refused in HTML, and of the first kind it sends the head of its answer twice before it closes: ugly, and harmless. */
+ * What it refuses itself (a Content-Length that is no number, a line without a colon, more head than it has memory for)
+ * is refused in HTML, and of the first kind it sends the head of its answer twice before it closes: ugly, and harmless.
+ */
 #include <ctype.h>
 #include <stdlib.h>
 #include <string.h>

@@ -79,7 +79,8 @@ hem_status hem__asked_end(hem__asked *asked, hem_error *err) {
   if ((q->box || asked->box_unit_given) && !q->photo) return hem__fail(err, HEM_EINVAL, "a box is part of a photo");
   if (asked->box_unit_given && !q->box) return hem__fail(err, HEM_EINVAL, "box_unit is said, and no box");
   if (q->o.plain && (q->o.rerank || q->o.min_probability > 0 || q->explain))
-    return hem__fail(err, HEM_EINVAL, "rerank, min_probability and explain are for answers by the metric, not plain ones");
+    return hem__fail(err, HEM_EINVAL,
+                     "rerank, min_probability and explain are for answers by the metric, not plain ones");
   if (q->box) q->box = &asked->box;
   q->o.categories = q->o.category_count ? asked->names[0] : NULL;
   q->o.labels = q->o.label_count ? asked->names[1] : NULL;

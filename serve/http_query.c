@@ -1,4 +1,5 @@
-/* Questions become answers: one, or a list. A request is answered from one generation, whatever is published meanwhile. */
+/* Questions become answers: one, or a list. A request is answered from one generation, whatever is published meanwhile.
+ */
 #include <string.h>
 
 #include "serve/answer_text.h"

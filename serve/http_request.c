@@ -51,7 +51,8 @@ static hem_status read_body(hem__request *r, const char *content_type, uint8_t *
     return hem__body_multipart(r, (char *)body, size, content_type, err);
   *status = 415;
   return hem__fail(err, HEM_EINVAL, "the Content-Type is to be application/json%s",
-                   r->form == HEM__ONE     ? ", application/octet-stream, multipart/form-data or image/jpeg (png, webp, avif)"
+                   r->form == HEM__ONE
+                       ? ", application/octet-stream, multipart/form-data or image/jpeg (png, webp, avif)"
                    : r->form == HEM__BATCH ? " or application/octet-stream"
                                            : "");
 }
@@ -63,8 +64,8 @@ hem_status hem__request_read(hem__request *r, char *query, const char *content_t
   hem__asked_start(&r->usual);
   r->asked = &r->usual;
   r->count = 0;
-  hem_status status = query ? hem__query_string(query, &r->usual, r->form == HEM__BATCH ? &count : NULL, &r->scratch, err)
-                            : HEM_OK;
+  hem_status status =
+      query ? hem__query_string(query, &r->usual, r->form == HEM__BATCH ? &count : NULL, &r->scratch, err) : HEM_OK;
   if (!status) status = read_body(r, content_type, body, size, count, refusal, err);
   for (size_t i = 0; i < r->count && !status; i++) {
     status = hem__asked_end(&r->asked[i], err);

@@ -71,8 +71,9 @@ static void answer_reload(hem__exchange *x) {
 }
 
 static void answer_web(hem__exchange *x) {
-  static const char policy[] = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; "
-                               "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+  static const char policy[] =
+      "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; "
+      "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
   const char *type, *bytes;
   if (!hem__web_file(x->target, &type, &bytes, &x->byte_count)) {
     hem__exchange_refuse(x, 404, NULL, "there is nothing at %.128s", x->target);
@@ -133,8 +134,8 @@ static bool check_body(hem__exchange *x) {
     return false;
   }
   if (head->has_length && head->length > x->shared->options.body_bytes_max) {
-    hem__exchange_refuse(x, 413, NULL, "the body has %llu bytes; at most %zu are taken", (unsigned long long)head->length,
-                         x->shared->options.body_bytes_max);
+    hem__exchange_refuse(x, 413, NULL, "the body has %llu bytes; at most %zu are taken",
+                         (unsigned long long)head->length, x->shared->options.body_bytes_max);
     return false;
   }
   if (!wanted && (head->chunked || head->length)) {

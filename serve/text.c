@@ -62,13 +62,19 @@ static void quote(hem__text *t, const char *value) {
   put(t, '"');
 }
 
-/* What stands before a value. */
+/* What stands before a value. Keys are words of ours: nothing in them needs a backslash. */
 static void begin(hem__text *t, const char *key) {
   if (t->comma) put(t, ',');
   t->comma = true;
   if (!key) return;
-  quote(t, key);
-  put(t, ':');
+  size_t size = strlen(key);
+  if (!reserve(t, size + 3)) return;
+  char *at = t->at + t->size;
+  at[0] = '"';
+  memcpy(at + 1, key, size);
+  at[size + 1] = '"';
+  at[size + 2] = ':';
+  t->size += size + 3;
 }
 
 void hem__text_open(hem__text *t, const char *key, char bracket) {
@@ -100,11 +106,39 @@ void hem__text_integer(hem__text *t, const char *key, uint64_t value) {
   hem__text_raw(t, digits + at, sizeof digits - at);
 }
 
+/* "%.9g" of what needs no exponent, in a tenth of its time: an answer holds some sixty of these. Returns the size, or
+ * 0: leave it to printf. The ninth digit may differ from printf's where a tenth would be a 5: nine digits of a float32
+ * have that to spare. */
+static size_t print_plain(double value, char out[32]) {
+  static const double powers[] = {1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12};
+  double size = fabs(value);
+  size_t at = 0, point = 12; /* digits behind the point */
+  if (!(size >= 1e-4 && size < 999999999)) return 0;
+  while (point && size * powers[point] >= 1e9) point--;
+  uint64_t n = (uint64_t)(size * powers[point] + 0.5), scale = (uint64_t)powers[point];
+  uint64_t whole = n / scale, part = n % scale;
+  char digits[24];
+  size_t count = 0;
+  do digits[count++] = (char)('0' + whole % 10);
+  while (whole /= 10);
+  if (value < 0) out[at++] = '-';
+  while (count) out[at++] = digits[--count];
+  if (!part) return at;
+  out[at++] = '.';
+  for (; part; part %= scale) {
+    scale /= 10;
+    out[at++] = (char)('0' + part / scale);
+  }
+  return at;
+}
+
 void hem__text_real(hem__text *t, const char *key, double value) {
   char digits[32] = "null";
-  int size = isfinite(value) ? snprintf(digits, sizeof digits, "%.9g", value) : 4;
+  size_t size = value == 0 ? 1 : print_plain(value, digits);
+  if (value == 0) digits[0] = '0';
+  if (!size) size = isfinite(value) ? (size_t)snprintf(digits, sizeof digits, "%.9g", value) : 4;
   begin(t, key);
-  hem__text_raw(t, digits, (size_t)size);
+  hem__text_raw(t, digits, size);
 }
 
 void hem__text_boolean(hem__text *t, const char *key, bool value) {

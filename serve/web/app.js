@@ -35,7 +35,8 @@ const categoriesChosen = () => [...document.querySelectorAll("#categories input:
 const goTo = item => { location.hash = `item=${encodeURIComponent(item)}`; };
 
 function question() {
-  const common = { k: Number(byId("k").value), categories: categoriesChosen(), exact: byId("exact").checked, plain: Boolean(state.info.metric) };
+  const common = { k: Number(byId("k").value), categories: categoriesChosen(), exact: byId("exact").checked,
+                   plain: Boolean(state.info.metric) };
   const item = itemAsked();
   if (item) return { item, ...common };
   return state.photo && { photo: state.photo, box: crop.text, ...common };
@@ -70,7 +71,10 @@ async function search({ pressed = false, focus = false } = {}) {
   const running = state.running = new AbortController();
   if (!q.item) state.asked = true;
   show("results");
-  if (pressed || !byId("results").dataset.filled) drawSkeletons(q.k, q.plain);
+  if (pressed || !byId("results").dataset.filled) {
+    drawSkeletons(q.k, q.plain);
+    chooseView();
+  }
   byId("answer").setAttribute("aria-busy", "true");
   byId("live").textContent = "Searching…";
   if (pressed && NARROW.matches) byId("answer").scrollIntoView({ behavior: CALM.matches ? "auto" : "smooth" });
@@ -91,13 +95,13 @@ function present(answer, q) {
   for (const hit of answer.hits.concat(answer.plain_hits ?? [])) state.rows.set(hit.item_id, hit.row);
   if (answer.generation !== state.info.generation) shopInfo().then(drawShop, () => {}); // published meanwhile
   byId("results").dataset.filled = "yes";
-  drawAnswer(answer, q.item ? `More like ${q.item}` : "Found for your photo", {
+  drawAnswer(answer, q.item ?? "", {
     more: hit => goTo(hit.item_id),
     why: hit => openWhy(hit, answer, q.item ? null : { picture, crop: askedPart(q.box) }, explanations(answer, q)),
   });
   show("results");
   chooseView();
-  byId("live").textContent = answerSays(answer);
+  byId("live").textContent = answerSays(answer, q.item);
 }
 
 function askedPart(box) {
@@ -122,7 +126,8 @@ function show(name) {
 
 function fail(error, retry) {
   const failure = error instanceof Failure ? error
-    : new Failure("The page and the server do not understand each other", "Reload the page.", { detail: String(error) });
+    : new Failure("The page and the server do not understand each other", "Reload the page.",
+                  { detail: String(error) });
   state.retry = retry;
   delete byId("results").dataset.filled;
   byId("failure-title").textContent = failure.message;
@@ -135,14 +140,14 @@ function fail(error, retry) {
 }
 
 function chooseView() {
-  const both = byId("views").hidden ? "metric" : document.querySelector("input[name=view]:checked").value;
-  byId("panes").dataset.view = both;
+  const chosen = document.querySelector("input[name=view]:checked").value;
+  byId("panes").dataset.view = byId("views").hidden ? "metric" : chosen;
 }
 
 function markTwins(event) {
-  const item = event.target.closest?.(".tile")?.dataset.item;
+  const item = event.target.closest?.(".tile")?.dataset.item, both = byId("panes").dataset.view === "both";
   for (const tile of byId("panes").querySelectorAll(".tile"))
-    tile.classList.toggle("twin", item !== undefined && tile.dataset.item === item && byId("panes").dataset.view === "both");
+    tile.classList.toggle("twin", both && item !== undefined && tile.dataset.item === item);
 }
 
 /** The panel and the answer for what the address says. */
@@ -181,11 +186,12 @@ async function usePhoto(file, { atOnce = false } = {}) {
     return fail(new Failure("This file is not a photo that can be read", "Choose a JPEG, PNG, WebP or AVIF file.",
                             { detail: file.name ?? "", again: false }), null);
   }
+  byId("why").close();
   const old = picture.src;
   picture.src = url;
   if (old) URL.revokeObjectURL(old);
   await picture.decode();
-  byId("stage").style.setProperty("--ratio", picture.naturalWidth / picture.naturalHeight); // small photos are shown large
+  byId("stage").style.setProperty("--ratio", picture.naturalWidth / picture.naturalHeight); // small ones are enlarged
   Object.assign(state, { photo: await toSend(file, picture), asked: false, found: null });
   state.running?.abort();
   crop.reset();
@@ -269,7 +275,8 @@ function drawShop(info) {
   byId("shop").textContent = `${plural(info.gallery_items, "piece")}, ${plural(info.gallery_photos, "photo")}`;
   byId("categories-set").hidden = info.categories.length < 2;
   byId("categories").replaceChildren(...info.categories.map(({ name, photos }) =>
-    element("label", { className: "chip" }, element("input", { type: "checkbox", value: name, checked: chosen.has(name) }),
+    element("label", { className: "chip" },
+            element("input", { type: "checkbox", value: name, checked: chosen.has(name) }),
             element("span", {}, capital(name), element("small", {}, count(photos))))));
   byId("no-photos").hidden = info.photos_can_be_asked;
   byId("no-photos-why").textContent = info.why_no_photos ?? "";
@@ -277,16 +284,19 @@ function drawShop(info) {
 
 /** Photos of the shop itself to begin with; those without a picture are left out. */
 async function drawExamples(info) {
-  const slots = info.examples.map(() => element("li", {}, element("span", { className: "frame" }, element("img", { alt: "", hidden: true }))));
+  const slots = info.examples.map(() =>
+    element("li", {}, element("span", { className: "frame" }, element("img", { alt: "", hidden: true }))));
   byId("examples").replaceChildren(...slots);
   byId("examples-set").hidden = slots.length === 0;
   await Promise.all(info.examples.map(async ({ row, item_id }, i) => {
     state.rows.set(item_id, row);
     const shown = await pictureOf(row, info.generation);
     if (!shown) return slots[i].remove();
-    const button = element("button", { type: "button", className: "picture", "aria-label": `Search with a photo of ${item_id}` }, slots[i].firstChild);
+    const button = element("button", { type: "button", className: "picture",
+                                       "aria-label": `Search with a photo of ${item_id}` }, slots[i].firstChild);
     showPicture(button.firstChild, shown);
-    button.addEventListener("click", () => info.photos_can_be_asked ? usePhoto(shown.blob, { atOnce: true }) : goTo(item_id));
+    button.addEventListener("click", () =>
+      info.photos_can_be_asked ? usePhoto(shown.blob, { atOnce: true }) : goTo(item_id));
     slots[i].append(button);
   }));
   byId("examples-set").hidden = byId("examples").children.length === 0;

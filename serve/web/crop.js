@@ -4,6 +4,8 @@ const STEP = 0.02;  // of an arrow key
 const LEAST = 0.04; // side
 const GRID = 10000; // a box is told to four decimals, and its edges stay inside the photo
 
+const TOWARDS = { ArrowLeft: [-STEP, 0], ArrowRight: [STEP, 0], ArrowUp: [0, -STEP], ArrowDown: [0, STEP] };
+
 const clamp = (value, low, high) => Math.min(high, Math.max(low, value));
 
 export class Crop {
@@ -21,7 +23,8 @@ export class Crop {
   /** "x,y,w,h", or "" for the whole photo. */
   get text() {
     if (this.whole) return "";
-    const [left, top, right, bottom] = [this.x, this.y, this.x + this.w, this.y + this.h].map(v => Math.round(v * GRID));
+    const edges = [this.x, this.y, this.x + this.w, this.y + this.h];
+    const [left, top, right, bottom] = edges.map(v => Math.round(v * GRID));
     return [left, top, right - left, bottom - top].map(v => v / GRID).join(",");
   }
 
@@ -70,7 +73,8 @@ export class Crop {
     if (!edge && this.whole && event.pointerType === "touch") return;
     const [x, y] = this.#at(event);
     if (edge) {
-      const [fixedX, fixedY] = [edge.includes("w") ? this.x + this.w : this.x, edge.includes("n") ? this.y + this.h : this.y];
+      const fixedX = edge.includes("w") ? this.x + this.w : this.x;
+      const fixedY = edge.includes("n") ? this.y + this.h : this.y;
       this.move = (px, py) => this.#between(fixedX, fixedY, px, py);
     } else if (inside && !this.whole) {
       const [dx, dy] = [x - this.x, y - this.y];
@@ -99,7 +103,7 @@ export class Crop {
   }
 
   #key(event) {
-    const towards = { ArrowLeft: [-STEP, 0], ArrowRight: [STEP, 0], ArrowUp: [0, -STEP], ArrowDown: [0, STEP] }[event.key];
+    const towards = TOWARDS[event.key];
     if (event.key === "Home" || event.key === "Escape") this.reset();
     else if (!towards) return;
     else if (event.shiftKey)

@@ -32,7 +32,8 @@ async function fetchChecked(path, options = {}) {
     response = await fetch(path, { ...options, headers });
   } catch (error) {
     if (error.name === "AbortError") throw error;
-    throw new Failure("The server does not answer", "Check that you are online and that the server runs, then try again.");
+    throw new Failure("The server does not answer",
+                      "Check that you are online and that the server runs, then try again.");
   }
   if (!response.ok) throw await failureOf(response);
   return response;
@@ -53,19 +54,20 @@ async function failureOf(response) {
     case 404:
       return new Failure("That is not in the shop", "Check the item number, or search with a photo.", { detail });
     case 408:
-      return new Failure("The photo took too long to arrive", "Try again on a faster connection, or take a smaller photo.",
-                         { detail });
+      return new Failure("The photo took too long to arrive",
+                         "Try again on a faster connection, or take a smaller photo.", { detail });
     case 413:
       return new Failure("This photo is too large", "Choose a smaller one.", { detail, again: false });
     case 415:
     case 422:
-      return new Failure("This photo cannot be read", "Choose another one, or save it anew as JPEG.", { detail, again: false });
+      return new Failure("This photo cannot be read", "Choose another one, or save it anew as JPEG.",
+                         { detail, again: false });
     case 429:
     case 503:
       return new Failure("The shop is busy", wait ? `Try again in ${wait} s.` : "Try again in a moment.", { detail });
     default:
-      return new Failure("This could not be answered", "Try again. If it happens once more, tell whoever runs the server.",
-                         { detail });
+      return new Failure("This could not be answered",
+                         "Try again. If it happens once more, tell whoever runs the server.", { detail });
   }
 }
 
@@ -73,10 +75,11 @@ export async function shopInfo() {
   return (await fetchChecked("v1/info")).json();
 }
 
-/** Asks; `question` has a photo (a Blob) with a box, or an item. Adds `network_ms`, the time that the server did not use. */
+/** Asks; `question` has a photo (a Blob) with a box, or an item. Adds `network_ms`: the time outside of the server. */
 export async function ask(question, signal) {
   const began = performance.now();
-  const response = await fetchChecked("v1/query", { method: "POST", signal, ...(question.item ? byItem(question) : byPhoto(question)) });
+  const said = question.item ? byItem(question) : byPhoto(question);
+  const response = await fetchChecked("v1/query", { method: "POST", signal, ...said });
   const answer = await response.json();
   answer.timing.network_ms = Math.max(0, performance.now() - began - answer.timing.total_ms);
   return answer;
@@ -103,8 +106,8 @@ function byPhoto({ photo, box, k, categories, exact, plain, explain }) {
   return { body };
 }
 
-/** What is sent of a photo that the browser shows: the file itself, unless it is needlessly large (phones' often are) or
- * of a form that only the browser reads; then a JPEG of what is seen. Parts of the photo stay the same parts. */
+/** What is sent of a photo that the browser shows: the file itself, unless it is needlessly large (phones' often are)
+ * or of a form that only the browser reads; then a JPEG of what is seen. Parts of the photo stay the same parts. */
 export async function toSend(file, picture) {
   if (READ_BY_SERVER.has(file.type) && file.size <= REDUCE_ABOVE) return file;
   const scale = Math.min(1, REDUCED_SIDE / Math.max(picture.naturalWidth, picture.naturalHeight));

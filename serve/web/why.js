@@ -14,7 +14,8 @@ export function openWhy(hit, answer, asked, explained) {
   byId("why-heading").textContent = `Why ${hit.item_id} is number ${hit.rank}`;
   byId("why-more").href = `#item=${encodeURIComponent(hit.item_id)}`;
   drawAsked(asked);
-  pictureOf(hit.row, answer.generation).then(picture => shown === hit && showPicture(byId("why-picture").parentElement, picture));
+  pictureOf(hit.row, answer.generation)
+    .then(picture => shown === hit && showPicture(byId("why-picture").parentElement, picture));
   const fact = (name, value) => [element("dt", {}, name), element("dd", {}, value)];
   byId("why-facts").replaceChildren(
     ...fact("Match probability", percent(hit.probability, 1)),
@@ -41,8 +42,8 @@ function drawAsked(asked) {
   const scale = Math.min(1, PICTURE_SIDE / Math.max(width, height));
   canvas.width = Math.max(1, Math.round(width * scale));
   canvas.height = Math.max(1, Math.round(height * scale));
-  canvas.getContext("2d").drawImage(picture, crop.x * picture.naturalWidth, crop.y * picture.naturalHeight, width, height,
-                                    0, 0, canvas.width, canvas.height);
+  const [left, top] = [crop.x * picture.naturalWidth, crop.y * picture.naturalHeight];
+  canvas.getContext("2d").drawImage(picture, left, top, width, height, 0, 0, canvas.width, canvas.height);
 }
 
 function drawEffects(explanation) {
@@ -57,8 +58,9 @@ function drawEffects(explanation) {
                      element("span", { className: "scale", "aria-hidden": "true" }, fill),
                      element("b", {}, effect.toFixed(2).replace("-", "−")));
     })),
-    element("p", { className: "quiet" }, "Below zero: the score that it loses because the two photos differ there, compared with a " +
-            "photo that equals the shop’s in this feature alone. Near zero: they agree. Features act together, so the numbers need not add up."));
+    element("p", { className: "quiet" }, "Below zero: the score that it loses because the two photos differ there, " +
+            "compared with a photo that equals the shop’s in this feature alone. Near zero: they agree. Features act " +
+            "together, so the numbers need not add up."));
 }
 
 byId("why").addEventListener("close", () => { shown = null; });

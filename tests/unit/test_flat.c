@@ -50,6 +50,29 @@ static void check(hem_distance distance, const float *rows, size_t count, const 
   ck_assert_msg(found[places].row == 99, "wrote behind its %zu places", places);
 }
 
+/* Of every third row, given in no order: the same ones that a sort of all would name, without the others. */
+static void check_picked(hem_distance distance, const float *rows, size_t count, const float *query, size_t k) {
+  static near want[ROWS];
+  static hem__near found[ROWS + 2];
+  static uint32_t picked[ROWS];
+  size_t picks = 0, place = 0;
+  for (size_t i = count; i-- > 0;)
+    if (i % 3 == 1) picked[picks++] = (uint32_t)i;
+  sort_all(distance, rows, count, query, want);
+  size_t places = k < picks ? k : picks;
+  found[places] = (hem__near){.key = 99, .row = 99};
+  hem__matrix vectors = {.at = rows, .rows = count, .dim = DIM};
+  ck_assert_uint_eq(hem__flat_pick(distance, vectors, query, &(hem__picked){picked, picks}, k, found), places);
+  for (size_t i = 0; i < count && place < places; i++) {
+    if (want[i].row % 3 != 1) continue;
+    if (found[place].row != want[i].row || found[place].key != (float)want[i].key)
+      ck_abort_msg("%zu rows, k %zu, place %zu: row %u", count, k, place, found[place].row);
+    place++;
+  }
+  ck_assert_uint_eq(place, places);
+  ck_assert_msg(found[places].row == 99, "wrote behind its %zu places", places);
+}
+
 START_TEST(the_nearest_come_in_order) {
   static const size_t counts[] = {1, 2, 127, 128, 129, 255, 257, ROWS};
   static float rows[ROWS * DIM];
@@ -61,7 +84,10 @@ START_TEST(the_nearest_come_in_order) {
       fill(&state, rows, n * DIM, span);
       fill(&state, query, DIM, span);
       for (size_t d = 0; d < 4; d++)
-        for (size_t k = 0; k < sizeof ks / sizeof *ks; k++) check(all[d], rows, n, query, ks[k]);
+        for (size_t k = 0; k < sizeof ks / sizeof *ks; k++) {
+          check(all[d], rows, n, query, ks[k]);
+          check_picked(all[d], rows, n, query, ks[k]);
+        }
     }
 }
 END_TEST

@@ -69,18 +69,39 @@ START_TEST(any_bytes_become_well_formed_text) {
 }
 END_TEST
 
+static const char *print_real(hem__text *t, double value) {
+  hem__text_restart(t);
+  hem__text_real(t, NULL, value);
+  hem__text_raw(t, "", 1);
+  return t->at;
+}
+
+/* Of all sizes, and of those that distances and probabilities have. */
 START_TEST(floats_come_back_to_the_bit) {
   hem__text t = {0};
   uint64_t random = 7;
-  for (size_t i = 0; i < 2000; i++) {
+  for (size_t i = 0; i < 200000; i++) {
     uint32_t bits = (uint32_t)hem__test_random(&random);
     float value;
     memcpy(&value, &bits, sizeof value);
+    if (i % 2) value = hem__test_uniform(&random) * (float[]){1, -1, 1e-3F, 100, 1e6F, -1e9F}[i / 2 % 6];
     if (!isfinite(value)) continue;
-    hem__text_restart(&t);
-    hem__text_real(&t, NULL, (double)value);
-    hem__text_raw(&t, "", 1);
-    ck_assert_msg(strtof(t.at, NULL) == value, "%s", t.at);
+    ck_assert_msg(strtof(print_real(&t, (double)value), NULL) == value, "%s", t.at);
+  }
+  hem__text_clear(&t);
+}
+END_TEST
+
+START_TEST(numbers_are_written_as_printf_does) {
+  static const double values[] = {
+      0,         1,   -1,          0.5,          0.1,        1.0 / 3,    2.0 / 3, 123456789,
+      999999999, 1e9, 1e9 - .5,    0.0001,       0.00012345, 0.00009999, 1e-5,    1e300,
+      -0.25,     1e8, 0.999999999, 0.9999999999, 12.5,       100,        1000000, 31.4159265358979};
+  hem__text t = {0};
+  for (size_t i = 0; i < sizeof values / sizeof *values; i++) {
+    char wanted[40];
+    snprintf(wanted, sizeof wanted, "%.9g", values[i]);
+    ck_assert_str_eq(print_real(&t, values[i]), wanted);
   }
   hem__text_clear(&t);
 }
@@ -205,6 +226,6 @@ START_TEST(durations_fall_into_the_bucket_that_ends_behind_them) {
 END_TEST
 
 HEM_TESTS("serve_parts", what_is_written_is_json_that_says_the_same, any_bytes_become_well_formed_text,
-          floats_come_back_to_the_bit, jobs_are_all_done_and_too_many_are_refused,
+          floats_come_back_to_the_bit, numbers_are_written_as_printf_does, jobs_are_all_done_and_too_many_are_refused,
           a_log_that_was_moved_away_goes_on_in_a_new_file, full_files_are_turned_over_and_the_oldest_goes,
           a_journal_that_cannot_be_made_is_refused, durations_fall_into_the_bucket_that_ends_behind_them)

@@ -10,7 +10,7 @@ SIZE = (96, 120)
 
 
 def draw(item, consumer):
-    """Every item has a colour, a width and stripes of its own; a customer's photo has another ground, and is shifted."""
+    """Every item has a colour, a width and stripes of its own; a customer's photo is shifted, on another ground."""
     rng = random.Random(f"{item} {consumer}")
     look = random.Random(item)
     colour = tuple(look.randrange(30, 220) for _ in range(3))
@@ -23,8 +23,9 @@ def draw(item, consumer):
     bottom = y + (92 if long else 60)
     pen.polygon([(x - half * 0.6, y), (x + half * 0.6, y), (x + half, bottom), (x - half, bottom)], fill=colour)
     if not long:
-        pen.polygon([(x - half * 0.6, y), (x - half - 14, y + 30), (x - half - 4, y + 34), (x - half * 0.5, y + 20)], fill=colour)
-        pen.polygon([(x + half * 0.6, y), (x + half + 14, y + 30), (x + half + 4, y + 34), (x + half * 0.5, y + 20)], fill=colour)
+        for side in (-1, 1):
+            sleeve = [(half * 0.6, 0), (half + 14, 30), (half + 4, 34), (half * 0.5, 20)]
+            pen.polygon([(x + side * dx, y + dy) for dx, dy in sleeve], fill=colour)
     for i in range(stripes):
         at = y + 10 + i * (bottom - y - 20) / max(stripes, 1)
         pen.line([(x - half * 0.6, at), (x + half * 0.6, at)], fill=tuple(255 - c for c in colour), width=3)
