@@ -387,8 +387,8 @@ typedef struct hem_answer {
 
 /* The nearest items to `vector` (`dim` floats of the engine's space, not normalised by the caller). `options` may be
  * NULL. The answer lives until the searcher's next call.
- * A searcher's buffers grow to the hardest query it has answered; from then on nothing is allocated here (FAISS
- * allocates inside its own search), and no lock is taken.
+ * A searcher's buffers grow to the hardest query it has answered; from then on nothing is allocated here (with an
+ * IVF index, FAISS allocates inside its own search), and no lock is taken.
  * Errors: ECORRUPT (an index names what is not there), EUNSUPPORTED (FAISS), EMISMATCH (dim), EINVAL (NaN or beyond
  * 1e15, k over 100,000), ENOTFOUND (category, label), ENOMEM. */
 HEM_API hem_status hem_search(hem_searcher *searcher, const float *vector, size_t dim,

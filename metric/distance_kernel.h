@@ -27,9 +27,9 @@ size_t hem__keys_paths(const hem__keys_path *out[HEM__KEYS_PATHS]);
 
 /* Rows lie anywhere in memory: the first lines of those that come next are asked for while one is computed; the lines
  * behind them the processor then guesses. */
-enum { HEM__KEY_AHEAD = 2 };
+enum { HEM__KEY_AHEAD = 4 };
 HEM__KEY_INLINE void hem__key_prefetch(const void *row, size_t bytes) {
-  enum { LINE = 64, MOST = 16 * LINE };
+  enum { LINE = 64, MOST = 12 * LINE };
   for (size_t i = 0, end = hem__min(bytes, MOST); i < end; i += LINE) __builtin_prefetch((const char *)row + i);
 }
 

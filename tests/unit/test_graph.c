@@ -251,6 +251,33 @@ START_TEST(a_scratch_lasts) {
 }
 END_TEST
 
+/* A round's number comes back after 128 searches: what was met under it must be forgotten, also where no search has
+ * been in between. */
+START_TEST(what_was_met_long_ago_is_forgotten) {
+  enum { MANY = 1500, PERIOD = 128 };
+  static float spread[MANY * DIM];
+  hem__made_graph made;
+  hem__graph_scratch s = {0}, fresh = {0};
+  uint64_t state = 3;
+  for (size_t i = 0; i < MANY * DIM; i++) spread[i] = hem__test_normal(&state) + (i < MANY * DIM / 2 ? 0 : 4);
+  int held = hem__omp_hold();
+  hem__make_graph("HNSW4", HEM_L2, (hem__matrix){spread, MANY, DIM}, EF, &made);
+  hem__omp_release(held);
+  ck_ok(hem__graph_reserve(&made.graph, K, &s, err));
+  for (size_t i = 0; i <= 3 * PERIOD; i++) {
+    const float *query = i % PERIOD ? spread : spread + (MANY - 1) * DIM;
+    hem__graph_scratch_clear(&fresh);
+    ck_ok(hem__graph_reserve(&made.graph, K, &fresh, err));
+    size_t found = hem__graph_search(&made.graph, query, K, &s);
+    ck_assert_uint_eq(found, hem__graph_search(&made.graph, query, K, &fresh));
+    ck_assert_mem_eq(s.pool, fresh.pool, found * sizeof *s.pool);
+  }
+  hem__graph_scratch_clear(&s);
+  hem__graph_scratch_clear(&fresh);
+  hem__made_graph_clear(&made);
+}
+END_TEST
+
 /* More than there are; each row once. */
 START_TEST(all_rows_are_found_where_links_lead_to_them) {
   hem__made_graph made;
@@ -272,4 +299,5 @@ END_TEST
 
 HEM_TESTS("graph", what_faiss_wrote_is_read_at_any_address, ef_may_come_from_the_file, a_file_cut_anywhere_is_refused,
           a_graph_of_other_vectors_is_refused, wrong_levels_and_offsets_are_refused, wrong_links_are_refused,
-          wrong_codes_are_refused, a_scratch_lasts, all_rows_are_found_where_links_lead_to_them)
+          wrong_codes_are_refused, a_scratch_lasts, what_was_met_long_ago_is_forgotten,
+          all_rows_are_found_where_links_lead_to_them)
