@@ -62,7 +62,7 @@ START_TEST(a_frame_that_comes_byte_by_byte) {
     ck_assert_int_eq(send(fd, frame.at + i, 1, MSG_NOSIGNAL), 1);
     if (i % 16 == 0) usleep(500);
   }
-  ck_assert_uint_eq(hem__test_read(fd, head, sizeof head), sizeof head);
+  ck_assert_uint_eq(hem__test_receive(fd, head, sizeof head), sizeof head);
   ck_ok(hem__wire_header_read(head, 1 << 20, &h, err));
   ck_assert(h.type == 129 && h.id == 1);
   close(fd);
@@ -76,7 +76,7 @@ static void check_farewell(int fd, hem_status status, const char *words) {
   uint8_t bytes[2048];
   hem__wire_header h;
   hem__wire_reply reply;
-  size_t size = hem__test_read(fd, bytes, sizeof bytes);
+  size_t size = hem__test_receive(fd, bytes, sizeof bytes);
   ck_assert_uint_ge(size, HEM__WIRE_HEADER);
   ck_ok(hem__wire_header_read(bytes, sizeof bytes, &h, err));
   ck_assert_int_eq(h.type, HEM__WIRE_CLOSING);
@@ -115,15 +115,15 @@ START_TEST(requests_that_are_not_known) {
   int fd = hem__test_connect(s.path);
   ask[8] = 42;
   ck_assert_int_eq(send(fd, ask, sizeof ask, MSG_NOSIGNAL), sizeof ask);
-  ck_assert_uint_eq(hem__test_read(fd, bytes, HEM__WIRE_HEADER), HEM__WIRE_HEADER);
+  ck_assert_uint_eq(hem__test_receive(fd, bytes, HEM__WIRE_HEADER), HEM__WIRE_HEADER);
   ck_ok(hem__wire_header_read(bytes, sizeof bytes, &h, err));
   ck_assert(h.type == 99 + 128 && h.id == 42);
-  ck_assert_uint_eq(hem__test_read(fd, bytes, h.size), h.size);
+  ck_assert_uint_eq(hem__test_receive(fd, bytes, h.size), h.size);
   ck_ok(hem__wire_reply_read(bytes, h.size, &reply, err));
   ck_assert_int_eq(reply.status, HEM_EUNSUPPORTED);
   ask[3] = HEM__WIRE_PING; /* and the connection goes on */
   ck_assert_int_eq(send(fd, ask, sizeof ask, MSG_NOSIGNAL), sizeof ask);
-  ck_assert_uint_eq(hem__test_read(fd, bytes, HEM__WIRE_HEADER), HEM__WIRE_HEADER);
+  ck_assert_uint_eq(hem__test_receive(fd, bytes, HEM__WIRE_HEADER), HEM__WIRE_HEADER);
   ck_assert_int_eq(bytes[3], HEM__WIRE_PING + HEM__WIRE_REPLY);
   close(fd);
   hem__test_serve_end(&s);
@@ -162,7 +162,7 @@ START_TEST(peers_that_let_it_wait) {
          (send(deaf, frame.at, frame.size, MSG_NOSIGNAL | MSG_DONTWAIT) > 0 || errno == EAGAIN))
     hem__test_check_alive(&s);
   ck_soon(hem__test_connections(&s) == 1);
-  ck_assert_uint_eq(hem__test_read(half, frame.at, 1), 0);
+  ck_assert_uint_eq(hem__test_receive(half, frame.at, 1), 0);
   ck_assert_int_eq(send(idle, frame.at, 0, MSG_NOSIGNAL), 0); /* nothing was asked, so nothing is late */
   close(half);
   close(deaf);
@@ -197,7 +197,7 @@ START_TEST(another_user) {
     } else if (any) {
       uint8_t ask[HEM__WIRE_HEADER] = {'H', 'M', 1, HEM__WIRE_PING};
       ck_assert_int_eq(send(*(int *)fd, ask, sizeof ask, MSG_NOSIGNAL), sizeof ask);
-      ck_assert_uint_eq(hem__test_read(*(int *)fd, ask, sizeof ask), sizeof ask);
+      ck_assert_uint_eq(hem__test_receive(*(int *)fd, ask, sizeof ask), sizeof ask);
       ck_assert_int_eq(ask[3], HEM__WIRE_PING + HEM__WIRE_REPLY);
       close(*(int *)fd);
     } else {
@@ -287,11 +287,11 @@ START_TEST(a_stop_answers_what_was_asked) {
   for (size_t i = 0; i < ASKED; i++)
     ck_assert_int_eq(send(fd, frame.at, frame.size, MSG_NOSIGNAL), (ssize_t)frame.size);
   ck_assert_int_eq(pthread_create(&thread, NULL, stop_soon, &s), 0);
-  while (hem__test_read(fd, header, sizeof header) == sizeof header) {
+  while (hem__test_receive(fd, header, sizeof header) == sizeof header) {
     hem__wire_header h;
     ck_ok(hem__wire_header_read(header, sizeof body, &h, err));
     ck_assert_int_eq(h.type, 129);
-    ck_assert_uint_eq(hem__test_read(fd, body, h.size), h.size);
+    ck_assert_uint_eq(hem__test_receive(fd, body, h.size), h.size);
     answers++;
   }
   ck_assert_uint_eq(answers, ASKED);
