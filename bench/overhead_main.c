@@ -1,5 +1,5 @@
-/* bench_overhead STORE [CATEGORY]: what hem_search costs over the FAISS search inside it (ivf), or beside FAISS's own search
- * of the same graph (hnsw, where none of it is FAISS's).
+/* bench_overhead STORE [CATEGORY]: what hem_search costs over the FAISS search inside it (ivf), or beside FAISS's own
+ * search of the same graph (hnsw, where none of it is FAISS's).
  *
  * Three contestants answer the same queries: FAISS asked directly, hem_search (items, as users ask), and FAISS asked
  * directly once more, whose difference from the first is the noise: a ratio that differs from 1 by less says nothing.

@@ -18,9 +18,9 @@ bool hem__pictures_has(const hem__pictures *pictures, size_t row);
  * picture), EMISMATCH (its bytes are no longer those that were ingested), those of hem__photo_file_read. */
 hem_status hem__pictures_read(const hem__pictures *pictures, size_t row, hem__image *out, hem_error *err);
 
-/* The photo of a row as it is to be sent: the bytes of its file, whole, or of a photo inside another file, a PNG. *bytes
- * is freed with free(); *type is its media type, in static storage. Any thread. Errors: those of hem__pictures_read;
- * EUNSUPPORTED (none of JPEG, PNG, WebP and AVIF). */
+/* The photo of a row as it is to be sent: the bytes of its file, whole, or of a photo inside another file, a PNG.
+ * *bytes is freed with free(); *type is its media type, in static storage. Any thread. Errors: those of
+ * hem__pictures_read; EUNSUPPORTED (none of JPEG, PNG, WebP and AVIF). */
 hem_status hem__pictures_bytes(const hem__pictures *pictures, size_t row, uint8_t **bytes, size_t *size,
                                const char **type, hem_error *err);
 

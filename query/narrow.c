@@ -65,7 +65,7 @@ size_t hem__search_widened(const hem__search *q, size_t chosen, size_t photos) {
 static bool picks(const hem__search *q, size_t chosen, size_t k, bool exact) {
   const hem__category *c = hem__chosen(q->s, chosen);
   size_t wanted = q->s->wanted[chosen];
-  return wanted < c->vectors.rows && (exact || !c->index || wanted / SCAN_SHARE <= k);
+  return wanted < c->vectors.rows && (exact || !(c->index || c->graph) || wanted / SCAN_SHARE <= k);
 }
 
 /* ---- candidates ---- */
@@ -109,7 +109,7 @@ hem_status hem__search_candidates(hem__search *q, size_t chosen, size_t k, bool 
   hem_status status = HEM_OK;
   *found = (hem__found){.at = found->at, .all = true, .horizon = INFINITY};
   if (q->s->wanted[chosen])
-    status = (picks(q, chosen, k, exact)) ? pick(q, chosen, k, found, err) : ask(q, chosen, k, exact, found, err);
+    status = picks(q, chosen, k, exact) ? pick(q, chosen, k, found, err) : ask(q, chosen, k, exact, found, err);
   if (q->learned) q->candidates_ns += hem__now_ns() - started;
   return status;
 }

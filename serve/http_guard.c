@@ -52,7 +52,8 @@ void hem__head_start(hem__head *head, bool verbatim) { *head = (hem__head){.verb
 static void check_place(hem__head *head, const char *name, size_t name_size, const char *value, size_t value_size) {
   const char *after = name + name_size + 1;
   bool fits = value >= after && (size_t)(value - after) <= HEM__HEAD_BYTES_MAX;
-  for (const char *at = after; fits && at < value; at++) fits = *at == ' ' || *at == '\t';
+  /* From the value back: before it lies its own line, whereas behind a name that was moved may lie nothing. */
+  for (const char *at = value; fits && at > after; at--) fits = at[-1] == ' ' || at[-1] == '\t';
   if (head->last_end) fits &= name - head->last_end == 1 || name - head->last_end == 2;
   if (!fits) refuse(head, 400, "a header field is broken over lines, or holds a zero byte");
   head->last_end = value + value_size;

@@ -5,8 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "ingest/pictures.h"
 #include "bench/view.h"
+#include "ingest/pictures.h"
 #include "ingest/source.h"
 #include "support/make_idx.h"
 #include "test.h"
