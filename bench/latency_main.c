@@ -27,7 +27,9 @@
 
 #include "base/clock.h"
 #include "base/threads.h"
+#include "bench/http_client.h"
 #include "ingest/catalog.h"
+#include "serve/http.h"
 #include "serve/socket.h"
 
 enum { QUERIES = 256, LONE_ROUNDS = 12, ROUNDS = 3, CLIENTS_MAX = 256, TIMES_MAX = 1 << 20 };
@@ -37,6 +39,7 @@ typedef struct peer {
   pid_t process;
   int end; /* closed, it stops */
   char socket[64];
+  uint16_t port; /* of HTTP; 0: there is none */
 } peer;
 
 typedef struct bench {
@@ -114,10 +117,50 @@ static uint64_t search_unix(const void *session) {
 
 static void close_unix(void *session) { hem_client_close(session); }
 
+#ifdef HEM_HAVE_HTTP
+static hem_status open_http(const bench *b, void **session, hem_error *err) {
+  hem__http_client *client = NULL;
+  hem_status status = hem__alloc(1, sizeof *client, "a client", &client, err);
+  if (!status) status = hem__http_client_open(b->server->port, client, err);
+  *session = client;
+  return status;
+}
+
+/* With the defaults of the store, but for k and plain. What is answered is read and not looked into. */
+static hem_status ask_http(const bench *b, void *session, const float *vector, hem_answer *answer, hem_error *err) {
+  hem__http_client *client = session;
+  char path[80];
+  unsigned code = 0;
+  snprintf(path, sizeof path, "/v1/query?k=%zu%s", b->options.k ? b->options.k : 20,
+           b->options.plain ? "&plain=true" : "");
+  hem__http_post post = {
+      .path = path, .type = "application/octet-stream", .body = vector, .size = b->info.dim * sizeof *vector};
+  hem_status status = hem__http_client_post(client, &post, &code, err);
+  *answer = (hem_answer){0};
+  if (!status && code != 200) status = hem__fail(err, HEM_EIO, "HTTP %u: %.300s", code, client->answer);
+  return status;
+}
+
+/* "search_ms" of the answer's timing. */
+static uint64_t search_http(const void *session) {
+  const hem__http_client *client = session;
+  const char *at = strstr(client->answer, "\"search_ms\":");
+  return at ? (uint64_t)(strtod(at + strlen("\"search_ms\":"), NULL) * 1e6) : 0;
+}
+
+static void close_http(void *session) {
+  if (session) hem__http_client_close(session);
+  free(session);
+}
+#endif
+
 /* The first one is what the others are compared with. */
 static const way ways[] = {{"in-process", false, open_here, ask_here, NULL, close_here},
                            {"unix", true, open_unix, ask_unix, search_unix, close_unix},
                            {"unix, sleeping", true, open_sleeping, ask_unix, search_unix, close_unix},
+#ifdef HEM_HAVE_HTTP
+                           {"http", true, open_http, ask_http, search_http, close_http},
+#endif
                            {"unix, looking", true, open_looking, ask_unix, search_unix, close_unix}};
 enum { WAYS = sizeof ways / sizeof *ways };
 
@@ -158,35 +201,50 @@ static void pin(size_t i) {
 
 /* ---- the server, another process ---- */
 
-static hem_status serve(const bench *b, const peer *p, hem__service *service, hem__socket **out, hem_error *err) {
+typedef struct listening {
+  hem__service service;
+  hem__socket *socket;
+  hem__http *http;
+} listening;
+
+/* *port: of HTTP. */
+static hem_status serve(const bench *b, const peer *p, listening *l, uint16_t *port, hem_error *err) {
   hem__socket_options o = {.path = p->socket, .fd = -1, .spin_us = b->spin_us};
-  hem_status status = hem__live_open(&(hem__live_options){.store = b->store}, &service->live, err);
+  hem_status status = hem__live_open(&(hem__live_options){.store = b->store}, &l->service.live, err);
   if (p == &b->servers[0]) pin(1); /* one worker for each core that it may use: here one */
-  if (!status) status = hem__jobs_new(1, 16, &service->photos, err);
-  return status ? status : hem__socket_start(service, &o, out, err);
+  if (!status) status = hem__jobs_new(1, 16, &l->service.photos, err);
+  if (!status) status = hem__socket_start(&l->service, &o, &l->socket, err);
+#ifdef HEM_HAVE_HTTP
+  hem__http_options http = {.address = "127.0.0.1:0", .fd = -1};
+  if (!status) status = hem__http_start(&l->service, &http, &l->http, err);
+  if (!status) *port = (uint16_t)hem__http_port(l->http);
+#endif
+  return status;
 }
 
-/* Until the asking process ends, which closes `end`. Says one byte when it listens. */
+/* Until the asking process ends, which closes `end`. Says its port when it listens. */
 static int be_server(const bench *b, const peer *p, int end, int ready) {
   static hem__stats stats;
-  hem__service service = {.stats = &stats};
-  hem__socket *listening = NULL;
+  listening l = {.service = {.stats = &stats}};
   hem_error err;
-  char byte = 'r';
-  hem_status status = serve(b, p, &service, &listening, &err);
+  uint16_t port = 0;
+  char byte;
+  hem_status status = serve(b, p, &l, &port, &err);
   if (status) fprintf(stderr, "bench_latency: %s\n", err.message);
-  if (status || write(ready, &byte, 1) != 1) return 1;
+  if (status || write(ready, &port, sizeof port) != sizeof port) return 1;
   while (read(end, &byte, 1) > 0) continue;
-  hem__socket_stop(listening, 1000);
-  hem__jobs_close(service.photos);
-  hem__live_close(service.live);
+#ifdef HEM_HAVE_HTTP
+  hem__http_stop(l.http, 1000);
+#endif
+  hem__socket_stop(l.socket, 1000);
+  hem__jobs_close(l.service.photos);
+  hem__live_close(l.service.live);
   return 0;
 }
 
 /* Before anything is opened: what has run OpenMP cannot fork. */
 static hem_status start_server(bench *b, peer *p, hem_error *err) {
   int down[2], up[2];
-  char byte;
   snprintf(p->socket, sizeof p->socket, "/tmp/bench-latency-%ld-%td.sock", (long)getpid(), p - b->servers);
   if (pipe2(down, O_CLOEXEC) != 0 || pipe2(up, O_CLOEXEC) != 0) return hem__fail_errno(err, "cannot make a pipe");
   p->process = fork();
@@ -200,7 +258,7 @@ static hem_status start_server(bench *b, peer *p, hem_error *err) {
   close(down[0]);
   close(up[1]);
   p->end = down[1];
-  bool listens = read(up[0], &byte, 1) == 1;
+  bool listens = read(up[0], &p->port, sizeof p->port) == sizeof p->port;
   close(up[0]);
   return listens ? HEM_OK : hem__fail(err, HEM_EIO, "the server did not start");
 }

@@ -5,25 +5,21 @@
  * whether all of its hits are of the generation that it names. Six threads ask at once, as fast as they are answered:
  * vectors, batches and items over the Unix socket, vectors and items over HTTP (kept open), photos over HTTP. Prints a
  * line of JSON for each; exit status 1 where anything failed or was wrong. */
-#include <arpa/inet.h>
 #include <jansson.h>
-#include <netinet/tcp.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <time.h>
-#include <unistd.h>
 
-#include "base/file.h"
+#include "bench/http_client.h"
 #include "ingest/source.h"
 
-enum { KINDS = 6, BATCH = 16, BODY_MAX = 1 << 20 };
+enum { KINDS = 6, BATCH = 16 };
 
 typedef struct load {
   const char *path;
-  unsigned short port;
+  uint16_t port;
   double seconds;
   uint8_t *photo;
   size_t photo_size, dim;
@@ -36,8 +32,7 @@ typedef struct asker {
   bool (*ask)(struct asker *); /* one request; false: it failed, and `message` says how */
   const load *load;
   hem_client *client;
-  int fd;
-  char *body;
+  hem__http_client http;
   size_t turn, answers, failed, wrong;
   double *ms;
   size_t ms_capacity;
@@ -107,69 +102,16 @@ static bool ask_item(asker *a) {
 
 /* ---- over HTTP ---- */
 
-static bool connect_http(asker *a) {
-  struct sockaddr_in to = {
-      .sin_family = AF_INET, .sin_port = htons(a->load->port), .sin_addr = {.s_addr = htonl(INADDR_LOOPBACK)}};
-  struct timeval wait = {.tv_sec = 60};
-  if (a->fd >= 0) return true;
-  a->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  if (a->fd < 0 || connect(a->fd, (const struct sockaddr *)&to, sizeof to)) return false;
-  setsockopt(a->fd, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int));
-  setsockopt(a->fd, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof wait);
-  return true;
-}
-
-static bool send_all(int fd, const void *bytes, size_t size) {
-  const char *at = bytes;
-  while (size) {
-    ssize_t sent = send(fd, at, size, MSG_NOSIGNAL);
-    if (sent <= 0) return false;
-    at += sent;
-    size -= (size_t)sent;
-  }
-  return true;
-}
-
-/* Reads one response into a->body; its status, or 0. */
-static unsigned receive(asker *a) {
-  size_t got = 0, head = 0, length = 0;
-  for (;;) {
-    if (got == BODY_MAX) return 0;
-    ssize_t more = recv(a->fd, a->body + got, BODY_MAX - got, 0);
-    if (more <= 0) return 0;
-    got += (size_t)more;
-    a->body[got] = '\0';
-    const char *end = strstr(a->body, "\r\n\r\n");
-    if (!head && end) {
-      head = (size_t)(end - a->body) + 4;
-      const char *field = strcasestr(a->body, "\r\ncontent-length:");
-      if (!field) return 0;
-      length = strtoul(field + 17, NULL, 10);
-    }
-    if (head && got >= head + length) break;
-  }
-  unsigned status = (unsigned)strtoul(a->body + 9, NULL, 10);
-  memmove(a->body, a->body + head, length);
-  a->body[length] = '\0';
-  return status;
-}
-
-static bool ask_http(asker *a, const char *path, const char *type, const void *body, size_t size) {
-  char head[512];
-  int head_size = snprintf(head, sizeof head,
-                           "POST %s HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: %s\r\nContent-Length: %zu\r\n\r\n",
-                           path, type, size);
-  if (!connect_http(a) || !send_all(a->fd, head, (size_t)head_size) || !send_all(a->fd, body, size)) {
-    snprintf(a->message, sizeof a->message, "cannot send");
-    return false;
-  }
-  unsigned status = receive(a);
+static bool ask_http(asker *a, const hem__http_post *post) {
+  unsigned status = 0;
+  hem_error err;
+  if (failed(a, hem__http_client_post(&a->http, post, &status, &err), &err)) return false;
   if (status == 404) return true; /* an item of the other generation */
   if (status != 200) {
-    snprintf(a->message, sizeof a->message, "HTTP %u: %.300s", status, status ? a->body : "");
+    snprintf(a->message, sizeof a->message, "HTTP %u: %.300s", status, a->http.answer);
     return false;
   }
-  json_t *json = json_loads(a->body, 0, NULL), *hits = json_object_get(json, "hits"), *hit;
+  json_t *json = json_loads(a->http.answer, 0, NULL), *hits = json_object_get(json, "hits"), *hit;
   const char *generation = json_string_value(json_object_get(json, "generation"));
   size_t i;
   if (!generation || !json_array_size(hits)) a->wrong++;
@@ -180,18 +122,23 @@ static bool ask_http(asker *a, const char *path, const char *type, const void *b
 
 static bool ask_http_vector(asker *a) {
   const load *l = a->load;
-  return ask_http(a, "/v1/query", "application/octet-stream", l->vectors + a->turn % BATCH * l->dim,
-                  l->dim * sizeof *l->vectors);
+  return ask_http(a, &(hem__http_post){.path = "/v1/query",
+                                       .type = "application/octet-stream",
+                                       .body = l->vectors + a->turn % BATCH * l->dim,
+                                       .size = l->dim * sizeof *l->vectors});
 }
 
 static bool ask_http_item(asker *a) {
   char body[300];
   int size = snprintf(body, sizeof body, "{\"item_id\":\"%s\"}", a->load->items[a->turn % 2]);
-  return ask_http(a, "/v1/query", "application/json", body, (size_t)size);
+  return ask_http(
+      a, &(hem__http_post){.path = "/v1/query", .type = "application/json", .body = body, .size = (size_t)size});
 }
 
 static bool ask_http_photo(asker *a) {
-  return ask_http(a, "/v1/query", "image/png", a->load->photo, a->load->photo_size);
+  return ask_http(
+      a,
+      &(hem__http_post){.path = "/v1/query", .type = "image/png", .body = a->load->photo, .size = a->load->photo_size});
 }
 
 /* ---- the load ---- */
@@ -204,8 +151,6 @@ static void *keep_asking(void *context) {
     double done = now_ms();
     if (!answered) {
       a->failed++;
-      if (a->fd >= 0) close(a->fd);
-      a->fd = -1;
     } else if (!hem__grow(&a->ms, &a->ms_capacity, a->answers + 1, sizeof *a->ms, "times", NULL)) {
       a->ms[a->answers++] = done - begun;
     }
@@ -262,12 +207,11 @@ int main(int argc, char **argv) {
     fputs("Usage: bench_soak UNIX_PATH HTTP_PORT SECONDS PHOTO\n", stderr);
     return 2;
   }
-  l = (load){.path = argv[1], .port = (unsigned short)strtoul(argv[2], NULL, 10), .seconds = strtod(argv[3], NULL)};
+  l = (load){.path = argv[1], .port = (uint16_t)strtoul(argv[2], NULL, 10), .seconds = strtod(argv[3], NULL)};
   hem_status status = prepare(&l, argv[4], &err);
   for (size_t i = 0; i < KINDS && !status; i++) {
     askers[i].load = &l;
-    askers[i].fd = -1;
-    status = hem__alloc(BODY_MAX + 1, 1, "answers", &askers[i].body, &err);
+    status = hem__http_client_open(l.port, &askers[i].http, &err);
     if (!status) status = hem_client_open(l.path, NULL, &askers[i].client, &err);
   }
   if (status) {
@@ -280,8 +224,7 @@ int main(int argc, char **argv) {
     report(&askers[i]);
     bad += askers[i].failed + askers[i].wrong;
     hem_client_close(askers[i].client);
-    if (askers[i].fd >= 0) close(askers[i].fd);
-    free(askers[i].body);
+    hem__http_client_close(&askers[i].http);
     free(askers[i].ms);
   }
   free(l.photo);
