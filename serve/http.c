@@ -1,4 +1,5 @@
-/* libmicrohttpd's only user: it parses requests and sends answers, on threads of its own (epoll, one a core).
+/* libmicrohttpd, with http_loop.c its only user: it parses requests and sends answers, in one daemon a core, each run
+ * by a thread of ours.
  *
  * What is quick (vectors, files of the page) is answered on the thread that read it, to the end: no other thread is
  * woken for it, and its answer leaves in one system call. What is long (photos, large batches) is handed to
@@ -22,6 +23,7 @@
 #include "base/threads.h"
 #include "serve/http_door.h"
 #include "serve/http_exchange.h"
+#include "serve/http_loop.h"
 
 enum {
   CONNECTIONS = 512,
@@ -35,7 +37,10 @@ enum {
 
 struct hem__http {
   hem__http_shared shared;
-  struct MHD_Daemon *daemon;
+  struct MHD_Daemon **daemons; /* [options.threads] */
+  hem__http_loop **loops;      /* who runs them; NULL: not yet */
+  atomic_bool looking;
+  atomic_size_t turn; /* whose the next connection is */
   hem__door *door;
   unsigned port;
   atomic_bool stopping; /* nothing is suspended any more */
@@ -172,9 +177,6 @@ static enum MHD_Result take_body(hem__visitor *v, const char *bytes, size_t *siz
 }
 
 static enum MHD_Result take_end(hem__visitor *v) {
-  static _Thread_local bool held; /* OpenMP, for good: the thread does nothing else */
-  if (!held) hem__omp_hold();
-  held = true;
   if (!hem__guest_answer(&v->guest)) return MHD_NO;
   v->stage = VISIT_DONE;
   v->in_flight = true;
@@ -212,6 +214,7 @@ static void *begin(void *context, const char *target, struct MHD_Connection *con
   v->connection = connection;
   v->stage = VISIT_HEAD;
   hem__guest_begin(&v->guest);
+  hem__http_loop_asked();
   hem__head_start(&x->head, is_verbatim());
   if (size > HEM__HEAD_BYTES_MAX || hem__grow(&x->target, &x->target_capacity, size, 1, "a target", NULL)) {
     x->head.status = size > HEM__HEAD_BYTES_MAX ? 414 : 503;
@@ -235,6 +238,7 @@ static void complete(void *context, struct MHD_Connection *connection, void **re
   v->in_flight = false;
   hem__exchange_restart(&v->x);
   hem__guest_rest(&v->guest);
+  hem__http_loop_answered();
 }
 
 /* ---- connections ---- */
@@ -281,7 +285,8 @@ static void notify(void *context, struct MHD_Connection *connection, void **visi
 
 static void take_in(void *context, int fd, const struct sockaddr *address, socklen_t size) {
   hem__http *http = context;
-  MHD_add_connection(http->daemon, fd, address, size); /* closes it, where it fails */
+  size_t turn = atomic_fetch_add_explicit(&http->turn, 1, memory_order_relaxed);
+  hem__http_loop_add(http->loops[turn % http->shared.options.threads], fd, address, size);
 }
 
 /* ---- start ---- */
@@ -350,15 +355,36 @@ static struct MHD_Daemon *start_daemon(hem__http *http) {
 #else
     {MHD_OPTION_STRICT_FOR_CLIENT, 0, NULL}, /* the guard is stricter, and answers once (http_guard.c) */
 #endif
-    {o->threads > 1 ? MHD_OPTION_THREAD_POOL_SIZE : MHD_OPTION_END, (intptr_t)o->threads, NULL},
     {MHD_OPTION_END, 0, NULL}
   };
-  return MHD_start_daemon(
-      MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_NO_LISTEN_SOCKET | MHD_USE_ITC | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL,
-      handle, http, MHD_OPTION_CONNECTION_LIMIT, (unsigned)(o->connections_max + SPARE), MHD_OPTION_CONNECTION_TIMEOUT,
-      (unsigned)IDLE_SECONDS, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)POOL_BYTES, MHD_OPTION_URI_LOG_CALLBACK,
-      begin, http, MHD_OPTION_NOTIFY_COMPLETED, complete, http, MHD_OPTION_NOTIFY_CONNECTION, notify, http,
-      MHD_OPTION_ARRAY, more, MHD_OPTION_END);
+  return MHD_start_daemon(MHD_USE_EPOLL | MHD_USE_NO_LISTEN_SOCKET | MHD_USE_ITC | MHD_ALLOW_SUSPEND_RESUME, 0, NULL,
+                          NULL, handle, http, MHD_OPTION_CONNECTION_LIMIT, (unsigned)(o->connections_max + SPARE),
+                          MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_SECONDS, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+                          (size_t)POOL_BYTES, MHD_OPTION_URI_LOG_CALLBACK, begin, http, MHD_OPTION_NOTIFY_COMPLETED,
+                          complete, http, MHD_OPTION_NOTIFY_CONNECTION, notify, http, MHD_OPTION_ARRAY, more,
+                          MHD_OPTION_END);
+}
+
+static hem_status start_loops(hem__http *http, hem_error *err) {
+  size_t count = http->shared.options.threads;
+  hem_status status = hem__alloc(count, sizeof *http->daemons, "threads", &http->daemons, err);
+  if (!status) status = hem__alloc(count, sizeof *http->loops, "threads", &http->loops, err);
+  for (size_t i = 0; i < count && !status; i++) {
+    http->daemons[i] = start_daemon(http);
+    if (!http->daemons[i])
+      status = hem__fail(err, HEM_ENOMEM, "libmicrohttpd cannot start: no memory or file descriptors");
+    else
+      status = hem__http_loop_start(http->daemons[i], &http->looking, &http->loops[i], err);
+  }
+  return status;
+}
+
+static void stop_loops(hem__http *http) {
+  for (size_t i = 0; http->loops && i < http->shared.options.threads; i++) hem__http_loop_stop(http->loops[i]);
+  for (size_t i = 0; http->daemons && i < http->shared.options.threads; i++)
+    if (http->daemons[i]) MHD_stop_daemon(http->daemons[i]);
+  free(http->loops);
+  free(http->daemons);
 }
 
 hem_status hem__http_start(hem__service *service, const hem__http_options *options, hem__http **out, hem_error *err) {
@@ -374,10 +400,9 @@ hem_status hem__http_start(hem__service *service, const hem__http_options *optio
   if (status) goto done;
   fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
   http->port = port_of(fd);
-  http->daemon = start_daemon(http);
-  if (!http->daemon) {
+  status = start_loops(http, err);
+  if (status) {
     close(fd);
-    status = hem__fail(err, HEM_ENOMEM, "libmicrohttpd cannot start: no memory, threads or file descriptors");
     goto done;
   }
   status = hem__door_open(&(hem__door_options){.fd = fd,
@@ -388,7 +413,7 @@ hem_status hem__http_start(hem__service *service, const hem__http_options *optio
                           &http->door, err);
 done:
   if (status) {
-    if (http->daemon) MHD_stop_daemon(http->daemon);
+    stop_loops(http);
     free(http);
   } else {
     *out = http;
@@ -412,7 +437,7 @@ void hem__http_stop(hem__http *http, unsigned grace_ms) {
   atomic_store(&http->stopping, true);
   while (atomic_load(&http->suspended)) pause_ms(5);
   hem__door_clear(http->door);
-  MHD_stop_daemon(http->daemon);
+  stop_loops(http);
   hem__door_close(http->door);
   free(http);
 }

@@ -46,7 +46,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     HEM__FUZZ_ASSERT(err.message[0] && (refusal == 400 || refusal == 415 || refusal == 503));
   } else {
     HEM__FUZZ_ASSERT(request.count > 0);
-    for (size_t i = 0; i < request.count; i++) sink += touch(&request.asked[i]);
+    for (size_t i = 0; i < request.count; i++) sink = sink + touch(&request.asked[i]);
   }
   hem__request_clear(&request);
   free(request.scratch.chunks);
