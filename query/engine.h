@@ -31,6 +31,14 @@ struct hem_engine {
 hem_status hem__engine_open(hem__generation *take, const hem_engine_options *options, hem_engine **out, hem_error *err);
 /* Errors: ENOTFOUND, which lists those there are. */
 hem_status hem__engine_find(const hem_engine *engine, const char *name, size_t *number, hem_error *err);
+/* How far searches go in one category. 0: as far as the store says. */
+typedef struct hem__depth {
+  uint32_t ef_search, nprobe, refine, rerank; /* those that its kind of index does not have are passed over */
+} hem__depth;
+
+/* For those who try settings out; not while anybody searches. Errors: EUNSUPPORTED (FAISS). */
+hem_status hem__engine_set_depth(hem_engine *engine, size_t category, const hem__depth *depth, hem_error *err);
+
 /* The category that the photo at this gallery position lies in. */
 size_t hem__engine_category_of(const hem_engine *engine, size_t photo);
 

@@ -178,6 +178,16 @@ void hem_engine_close(hem_engine *engine) {
   free(engine);
 }
 
+hem_status hem__engine_set_depth(hem_engine *engine, size_t category, const hem__depth *d, hem_error *err) {
+  const hem__generation_category *from = &engine->generation.manifest.categories[category];
+  hem__loaded *c = &engine->categories[category];
+  uint32_t nprobe = d->nprobe ? d->nprobe : from->nprobe;
+  c->graph.ef_search = d->ef_search ? d->ef_search : from->ef_search;
+  if (from->refine) c->shared.refine = d->refine ? d->refine : from->refine;
+  if (from->rerank) c->shared.rerank = d->rerank ? d->rerank : from->rerank;
+  return c->index && nprobe ? hem__faiss_set(c->index, "nprobe", nprobe, err) : HEM_OK;
+}
+
 hem_status hem__engine_check_rows(const hem_engine *engine, const hem__catalog *catalog, hem_error *err) {
   static const hem__digest unknown;
   const hem__digest *built_from = &engine->generation.manifest.catalog_identity, now = hem__catalog_identity(catalog);
