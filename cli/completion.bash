@@ -7,7 +7,7 @@ _hemline() {
     return
   fi
   case $previous in
-    --kind) mapfile -t COMPREPLY < <(compgen -W 'flat hnsw hnsw-sq8 ivf ivf-sq8 ivf-pq' -- "$current") ;;
+    --kind) mapfile -t COMPREPLY < <(compgen -W 'flat hnsw hnsw-sq8 hnsw-pca ivf ivf-sq8 ivf-pq' -- "$current") ;;
     -d | --distance) mapfile -t COMPREPLY < <(compgen -W 'l2 l1 cosine ip' -- "$current") ;;
     -f | --features) mapfile -t COMPREPLY < <(compgen -W 'hog color hue ccv harris pixels hemnet' -- "$current") ;;
     --preset)

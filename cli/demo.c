@@ -267,7 +267,7 @@ static hem_status measure_kind(demo *d, const char *kind, hem_error *err) {
 }
 
 static hem_status measure_recall(demo *d, hem_error *err) {
-  static const char *const kinds[] = {"flat", "hnsw", "hnsw-sq8", "ivf", "ivf-sq8", "ivf-pq"};
+  static const char *const kinds[] = {"flat", "hnsw", "hnsw-sq8", "hnsw-pca", "ivf", "ivf-sq8", "ivf-pq"};
   hem_status status = HEM_OK;
   say("evaluate: recall and speed of each kind of index, 784 pixels, against an exact scan");
   for (size_t i = 0; i < sizeof kinds / sizeof *kinds && !status; i++) status = measure_kind(d, kinds[i], err);

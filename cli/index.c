@@ -7,6 +7,7 @@ enum {
   OPT_EF,
   OPT_EFC,
   OPT_LINKS,
+  OPT_AXES,
   OPT_NLIST,
   OPT_NPROBE,
   OPT_REFINE,
@@ -40,14 +41,15 @@ static const char doc[] =
 static const struct argp_option options[] = {
     {"output", 'o', "STORE", 0, "Folder of generations, made if missing", 0},
     {"space", OPT_SPACE, "NAME", 0, "Embedding space (default: the only one)", 0},
-    {"kind", OPT_KIND, "KIND", 0, "flat, hnsw, hnsw-sq8, ivf, ivf-sq8 or ivf-pq (default: hnsw)", 0},
+    {"kind", OPT_KIND, "KIND", 0, "flat, hnsw, hnsw-sq8, hnsw-pca, ivf, ivf-sq8 or ivf-pq (default: hnsw)", 0},
     {"distance", 'd', "NAME", 0, "l2, l1, cosine or ip (default: l2)", 0},
     {"ef-search", OPT_EF, "N", 0, "hnsw: candidates kept while searching (default: 64)", 0},
     {"ef-construction", OPT_EFC, "N", 0, "hnsw: candidates kept while building (default: 40)", 0},
     {"links", OPT_LINKS, "N", 0, "hnsw: links of a photo, M (default: 32)", 0},
+    {"axes", OPT_AXES, "N", 0, "hnsw-pca: dimensions of the projection (default: 128)", 0},
     {"nlist", OPT_NLIST, "N", 0, "ivf: clusters (default: 4 sqrt(n); at most n/39)", 0},
     {"nprobe", OPT_NPROBE, "N", 0, "ivf: clusters visited by a query", 0},
-    {"refine", OPT_REFINE, "N", 0, "-sq8, -pq: exact distances for N times k photos", 0},
+    {"refine", OPT_REFINE, "N", 0, "-sq8, -pca, -pq: exact distances for N times k photos", 0},
     {"metric", OPT_METRIC, "FILE", 0, "Rerank by this Siamese metric (see 'hemline train')", 0},
     {"force", OPT_FORCE, NULL, 0, "Take a metric that is not better than the plain distances", 0},
     {"rerank", OPT_RERANK, "N", 0, "Candidates a category that it scores (default: the fewest that keep 0.99)", 0},
@@ -86,6 +88,9 @@ static error_t parse(int key, char *text, struct argp_state *state) {
       break;
     case OPT_LINKS:
       o->links = (uint32_t)cli_number(state, text, "--links", 1024);
+      break;
+    case OPT_AXES:
+      o->axes = (uint32_t)cli_number(state, text, "--axes", 100000);
       break;
     case OPT_NLIST:
       o->nlist = (uint32_t)cli_number(state, text, "--nlist", 100000000);

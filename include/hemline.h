@@ -229,15 +229,16 @@ typedef struct hem_index_options {
   const char *catalog; /* sealed catalogue */
   const char *store;   /* directory of generations, made if missing */
   const char *space;   /* embedding space; NULL: the only one */
-  const char *kind;    /* flat | hnsw | hnsw-sq8 | ivf | ivf-sq8 | ivf-pq; NULL: hnsw. Categories of fewer
-                          than 1,000 photos are always flat: exact, and faster at that size */
+  const char *kind;    /* flat | hnsw | hnsw-sq8 | hnsw-pca | ivf | ivf-sq8 | ivf-pq; NULL: hnsw-pca for l2 and cosine
+                          of 256 values and more, else hnsw. Categories of fewer than 1,000 photos are always flat:
+                          exact, and faster at that size */
   hem_distance distance;
   uint32_t ef_search;       /* HNSW: 0 = 64 */
   uint32_t ef_construction; /* HNSW: 0 = 40 */
   uint32_t links;           /* HNSW M: 0 = 32 */
   uint32_t nlist;           /* IVF lists: 0 = 4 sqrt(n); always capped at n/39, FAISS's training minimum */
   uint32_t nprobe;          /* IVF lists visited: 0 = chosen for recall@10 >= 0.99 on Fashion-MNIST */
-  uint32_t refine;          /* SQ8 and PQ: exact distances for this many times k candidates; 0 = 4 (SQ8), 16 (PQ) */
+  uint32_t refine;          /* exact distances for this many times k candidates; 0: -sq8 4, -pca 8, -pq 16 */
   size_t threads;           /* categories built at once; 0: one for each core */
   uint32_t keep;            /* older generations kept, for those who are just opening one; 0 = 2 */
   hem_progress progress;
@@ -246,6 +247,7 @@ typedef struct hem_index_options {
   bool force;         /* take a metric that validation did not show to be better than the plain distances */
   uint32_t rerank;    /* candidates a category that are scored; 0: the fewest that keep 0.99 of the exhaustive top 20 */
   const char *precision; /* of the vectors that are scored: "u8" or "f16"; NULL: u8, f16 where u8 loses too much */
+  uint32_t axes;         /* hnsw-pca: dimensions that are left; 0 = 128, or all where there are fewer */
 } hem_index_options;
 
 /* Builds an index for each category over the catalogue's shop photos and publishes it as the store's new

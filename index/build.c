@@ -22,6 +22,7 @@ enum {
   FLAT_BELOW = 1000,        /* photos: below, scanning is exact and as fast as any index */
   POINTS_PER_CENTROID = 39, /* FAISS's minimum for training a k-means of nlist centroids */
   EF_SEARCH = 64,
+  AXES = 128,
   KEEP = 2
 };
 
@@ -47,26 +48,34 @@ typedef struct build {
 
 /* ---- kinds of index ---- */
 
-typedef enum coding { PLAIN, SQ8, PQ } coding;
+typedef enum coding { PLAIN, SQ8, PQ, PCA } coding;
+static const uint32_t refines[] = {[SQ8] = 4, [PQ] = 16, [PCA] = 8};
 
 static const struct kind {
   const char *name;
   enum { FLAT, HNSW, IVF } family;
   coding coding;
-} kinds[] = {{"flat", FLAT, PLAIN}, {"hnsw", HNSW, PLAIN}, {"hnsw-sq8", HNSW, SQ8},
+} kinds[] = {{"flat", FLAT, PLAIN}, {"hnsw", HNSW, PLAIN}, {"hnsw-sq8", HNSW, SQ8}, {"hnsw-pca", HNSW, PCA},
              {"ivf", IVF, PLAIN},   {"ivf-sq8", IVF, SQ8}, {"ivf-pq", IVF, PQ}};
 
-static hem_status find_kind(const hem_index_options *o, const struct kind **out, hem_error *err) {
-  const char *name = o->kind ? o->kind : "hnsw";
+static hem_status find_kind(const char *name, hem_distance distance, const struct kind **out, hem_error *err) {
   const struct kind *k = kinds, *end = kinds + sizeof kinds / sizeof *kinds;
   while (k < end && strcmp(k->name, name) != 0) k++;
   if (k == end)
-    return hem__fail(err, HEM_EINVAL, "no index kind '%s': there are flat, hnsw, hnsw-sq8, ivf, ivf-sq8 and ivf-pq",
+    return hem__fail(err, HEM_EINVAL,
+                     "no index kind '%s': there are flat, hnsw, hnsw-sq8, hnsw-pca, ivf, ivf-sq8 and ivf-pq", name);
+  if (distance == HEM_IP && k->coding == PCA)
+    return hem__fail(err, HEM_EUNSUPPORTED, "a projection does not keep inner products: use another kind than '%s'",
                      name);
-  if (o->distance == HEM_L1 && !(k->family == FLAT || (k->family == HNSW && k->coding == PLAIN)))
-    return hem__fail(err, HEM_EUNSUPPORTED, "FAISS has no '%s' index for l1: use --kind flat or hnsw", name);
+  if (distance == HEM_L1 && !(k->family == FLAT || (k->family == HNSW && k->coding == PLAIN)))
+    return hem__fail(err, HEM_EUNSUPPORTED, "there is no '%s' index for l1: use --kind flat or hnsw", name);
   *out = k;
   return HEM_OK;
+}
+
+/* A projection pays where it leaves at most half of the dimensions. */
+static const char *default_kind(hem_distance distance, size_t width) {
+  return (distance == HEM_L2 || distance == HEM_COSINE) && width >= (size_t)2 * AXES ? "hnsw-pca" : "hnsw";
 }
 
 /* What a manifest can hold and FAISS can do. nlist and nprobe are cut to what the category has instead. */
@@ -92,6 +101,9 @@ static uint32_t choose_nlist(const hem_index_options *o, size_t photos) {
   return (uint32_t)hem__max(hem__min(wanted, photos / POINTS_PER_CENTROID), 1);
 }
 
+/* Of a projection. */
+static size_t choose_axes(const hem_index_options *o, size_t dim) { return hem__min(o->axes ? o->axes : AXES, dim); }
+
 /* Fast-scan PQ: 4 bits for every 4 dimensions, behind zero-padding where the dimension is not a multiple of 4. */
 static void name_pq(char *out, size_t room, uint32_t nlist, size_t dim) {
   size_t padded = (dim + 3) / 4 * 4;
@@ -106,7 +118,12 @@ static hem_status plan(const build *b, const struct kind *k, hem__generation_cat
   char factory[64] = "";
   if (c->photos < FLAT_BELOW) k = &kinds[0];
   if (k->family == HNSW) {
-    snprintf(factory, sizeof factory, "HNSW%u%s", o->links ? o->links : 32, k->coding == SQ8 ? "_SQ8" : "");
+    uint32_t links = o->links ? o->links : 32;
+    if (k->coding == PCA) {
+      snprintf(factory, sizeof factory, "PCA%zu,HNSW%u_SQ8", choose_axes(o, hem__manifest_width(&b->manifest)), links);
+    } else {
+      snprintf(factory, sizeof factory, "HNSW%u%s", links, k->coding == SQ8 ? "_SQ8" : "");
+    }
     c->ef_search = o->ef_search ? o->ef_search : EF_SEARCH;
   } else if (k->family == IVF) {
     uint32_t nlist = choose_nlist(o, c->photos);
@@ -118,7 +135,7 @@ static hem_status plan(const build *b, const struct kind *k, hem__generation_cat
     c->nprobe = (uint32_t)hem__min(o->nprobe ? o->nprobe : (size_t)ceil(NPROBE_ROOTS * sqrt(nlist)), nlist);
   }
   /* What a metric scores anyway needs no more than its own distance. */
-  if (k->coding != PLAIN) c->refine = o->refine ? o->refine : b->learning.metric ? 1 : k->coding == SQ8 ? 4 : 16;
+  if (k->coding != PLAIN) c->refine = o->refine ? o->refine : b->learning.metric ? 1 : refines[k->coding];
   hem_status status = hem__strdup(k->name, &c->kind, err);
   return status ? status : hem__strdup(factory, &c->factory, err);
 }
@@ -212,13 +229,30 @@ static hem_status make_vectors(const build *b, const hem__generation_category *c
   return b->learning.metric ? hem__learning_scaled(&b->learning, &rows, *out, err) : copy_vectors(b, &rows, *out, err);
 }
 
+static hem_status write_bytes(hem__aside *file, hem__matrix vectors, float divisor, hem_error *err) {
+  enum { STEP = 1 << 16 };
+  static _Thread_local uint8_t bytes[STEP];
+  size_t count = vectors.rows * vectors.dim;
+  hem_status status = HEM_OK;
+  for (size_t i = 0; i < count && !status; i += STEP) {
+    size_t some = hem__min(STEP, count - i);
+    hem__to_bytes(vectors.at + i, some, divisor, bytes);
+    status = hem__aside_write(file, bytes, some, err);
+  }
+  return status;
+}
+
 static hem_status write_vectors(const build *b, size_t number, hem__matrix vectors, hem_error *err) {
   hem__generation_category *c = &b->manifest.categories[number];
+  float divisor = hem__divisor_of(vectors.at, vectors.rows * vectors.dim);
   char name[32];
   hem__aside *file = NULL;
-  snprintf(name, sizeof name, "c%04zu.f32", number);
+  c->divisor = (uint32_t)divisor;
+  snprintf(name, sizeof name, "c%04zu.%s", number, c->divisor ? "bytes" : "f32");
   hem_status status = hem__publication_file(&b->publication, name, &file, err);
-  if (!status) status = hem__aside_write(file, vectors.at, vectors.rows * vectors.dim * sizeof(float), err);
+  if (!status && c->divisor) status = write_bytes(file, vectors, divisor, err);
+  if (!status && !c->divisor)
+    status = hem__aside_write(file, vectors.at, vectors.rows * vectors.dim * sizeof(float), err);
   if (!status) status = hem__publication_finish_file(file, name, &c->vectors, err);
   hem__aside_free(file);
   return status;
@@ -231,7 +265,7 @@ static hem_status write_index(build *b, size_t number, hem__matrix vectors, hem_
   hem__faiss *index = NULL;
   snprintf(name, sizeof name, "c%04zu.faiss", number);
   hem__faiss_recipe recipe = {.factory = c->factory,
-                              .distance = b->options.distance,
+                              .distance = hem__index_distance(c, b->options.distance),
                               .ef_construction = c->ef_search ? b->options.ef_construction : 0,
                               .added = &b->done,
                               .stop = &b->stop};
@@ -284,7 +318,7 @@ static hem_status check_options(build *b, hem_error *err) {
   hem_status status = hem__learning_open(o, &b->learning, err);
   if (status) return status;
   if (b->learning.metric) b->options.distance = b->learning.metric->candidate_distance;
-  status = find_kind(o, &b->kind, err);
+  if (o->kind) status = find_kind(o->kind, b->options.distance, &b->kind, err);
   if (!status) status = check_settings(o, err);
   if (!status) status = hem__map_open(o->catalog, &file, err);
   if (status == HEM_ECORRUPT)
@@ -333,6 +367,8 @@ static hem_status plan_all(build *b, hem_error *err) {
   if (!status) status = list_categories(b, photos, err);
   if (!status) status = order_photos(b, photos, err);
   if (!status && b->learning.metric) status = write_metric(b, err);
+  if (!status && !b->kind)
+    status = find_kind(default_kind(m->distance, hem__manifest_width(m)), m->distance, &b->kind, err);
   for (size_t c = 0; c < m->category_count && !status; c++) status = plan(b, b->kind, &m->categories[c], err);
   if (!status) status = hem__alloc(m->category_count, sizeof *b->errors, "categories", &b->errors, err);
   if (!status) status = hem__alloc(m->category_count, sizeof *b->largest_first, "categories", &b->largest_first, err);

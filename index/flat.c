@@ -1,5 +1,7 @@
 #include "index/flat.h"
 
+#include <math.h>
+
 enum { SCAN_ROWS = 128 };
 
 /* `heap` is a max-heap: the farthest of the nearest so far is on top and goes first. */
@@ -35,14 +37,21 @@ static size_t offer(hem__near *heap, size_t found, size_t k, hem__near here) {
   return found;
 }
 
-size_t hem__flat_search(hem_distance distance, hem__matrix vectors, const float *query, size_t k, hem__near *out) {
+size_t hem__flat_search(hem_distance distance, const hem__vectors *vectors, const float *query, size_t k,
+                        hem__near *out) {
   float keys[SCAN_ROWS];
   size_t found = 0;
-  k = hem__min(k, vectors.rows);
+  k = hem__min(k, vectors->rows);
   if (k == 0) return 0;
-  for (size_t first = 0; first < vectors.rows; first += SCAN_ROWS) {
-    size_t count = hem__min(SCAN_ROWS, vectors.rows - first);
-    hem__keys(distance, query, hem__row(vectors, first), count, vectors.dim, keys);
+  for (size_t first = 0; first < vectors->rows; first += SCAN_ROWS) {
+    size_t count = hem__min(SCAN_ROWS, vectors->rows - first);
+    hem__keys_some(&(hem__some){.distance = distance,
+                                .query = query,
+                                .vectors = *vectors,
+                                .first = first,
+                                .count = count,
+                                .limit = INFINITY},
+                   keys);
     for (size_t i = 0; i < count; i++)
       found = offer(out, found, k, (hem__near){.key = keys[i], .row = (uint32_t)(first + i)});
   }
@@ -50,16 +59,21 @@ size_t hem__flat_search(hem_distance distance, hem__matrix vectors, const float 
   return found;
 }
 
-size_t hem__flat_pick(hem_distance distance, hem__matrix vectors, const float *query, const hem__picked *picked,
+size_t hem__flat_pick(hem_distance distance, const hem__vectors *vectors, const float *query, const hem__picked *picked,
                       size_t k, hem__near *out) {
-  enum { AHEAD = 4 };
+  float keys[SCAN_ROWS];
   size_t found = 0;
   k = hem__min(k, picked->count);
-  for (size_t i = 0; i < picked->count && k; i++) {
-    if (i + AHEAD < picked->count) __builtin_prefetch(hem__row(vectors, picked->rows[i + AHEAD]));
-    hem__near here = {.row = picked->rows[i]};
-    hem__keys(distance, query, hem__row(vectors, here.row), 1, vectors.dim, &here.key);
-    found = offer(out, found, k, here);
+  for (size_t first = 0; first < picked->count && k; first += SCAN_ROWS) {
+    hem__some some = {.distance = distance,
+                      .query = query,
+                      .vectors = *vectors,
+                      .rows = picked->rows + first,
+                      .count = hem__min(SCAN_ROWS, picked->count - first),
+                      .limit = found == k ? out[0].key : INFINITY};
+    hem__keys_some(&some, keys);
+    for (size_t i = 0; i < some.count; i++)
+      found = offer(out, found, k, (hem__near){.key = keys[i], .row = some.rows[i]});
   }
   sort_heap(out, found);
   return found;

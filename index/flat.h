@@ -14,7 +14,8 @@ typedef struct hem__near {
 static inline bool hem__nearer(hem__near a, hem__near b) { return a.key < b.key || (a.key == b.key && a.row < b.row); }
 
 /* Writes the min(k, vectors.rows) nearest rows to `out`, nearest first, and returns how many. No allocation. */
-size_t hem__flat_search(hem_distance distance, hem__matrix vectors, const float *query, size_t k, hem__near *out);
+size_t hem__flat_search(hem_distance distance, const hem__vectors *vectors, const float *query, size_t k,
+                        hem__near *out);
 
 /* Rows to look at, each once, in any order. */
 typedef struct hem__picked {
@@ -23,7 +24,7 @@ typedef struct hem__picked {
 } hem__picked;
 
 /* The same among these rows only. */
-size_t hem__flat_pick(hem_distance distance, hem__matrix vectors, const float *query, const hem__picked *picked,
+size_t hem__flat_pick(hem_distance distance, const hem__vectors *vectors, const float *query, const hem__picked *picked,
                       size_t k, hem__near *out);
 
 #endif

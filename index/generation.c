@@ -21,6 +21,11 @@ static size_t number_of(const char *name) {
   return name[6] == '\0' ? number : 0;
 }
 
+hem_distance hem__index_distance(const hem__generation_category *category, hem_distance distance) {
+  bool projected = strncmp(category->factory, "PCA", 3) == 0;
+  return projected && distance == HEM_COSINE ? HEM_L2 : distance;
+}
+
 /* ---- reading ---- */
 
 static hem_status read_current(const char *store, char name[16], hem__digest *digest, hem_error *err) {

@@ -5,7 +5,8 @@
  *   STORE/generations/000003/manifest.json
  *                           /manifest.sha256   its SHA-256, for when it is current no more
  *                           /gallery.bin   photos and items (gallery.h)
- *                           /c0000.f32     vectors of the first category, float32, row-major
+ *                           /c0000.f32     vectors of the first category, float32, row-major; or c0000.bytes, where
+ *                                          bytes divided by one number are the same
  *                           /c0000.faiss   its FAISS index, unless it is flat
  *   and where answers are reranked by a Siamese metric (learned.h):
  *                           /metric.h5     the metric, as it was given
@@ -38,10 +39,15 @@ typedef struct hem__generation_category {
   size_t first, photos;               /* its range in the gallery */
   uint32_t ef_search, nprobe, refine; /* 0: does not apply */
   hem__generation_file vectors, index;
+  uint32_t divisor;            /* the vectors are bytes that are divided by it; 0: floats */
   hem__generation_file points; /* what a metric scores; NULL without one */
   uint32_t rerank;             /* candidates that it scores, 1 to `photos` */
   hem_certificate certificate; /* queries of this category, in this category */
 } hem__generation_category;
+
+/* What its index compares by. A projection moves the origin, on which cosine depends: the square of the distance
+ * between normalised vectors, which is in the same order, does not. */
+hem_distance hem__index_distance(const hem__generation_category *category, hem_distance distance);
 
 /* What a Siamese metric adds (learned.h). */
 typedef struct hem__generation_metric {
@@ -71,7 +77,8 @@ static inline size_t hem__manifest_width(const hem__manifest *m) {
 }
 
 void hem__manifest_clear(hem__manifest *manifest);
-/* JSON text, of version 1 without a metric and 2 with one, freed with free(). The same manifest gives the same bytes.
+/* JSON text, freed with free(); of version 1, with a metric 2, with vectors kept as bytes 3. The same manifest gives
+ * the same bytes.
  */
 hem_status hem__manifest_print(const hem__manifest *manifest, char **json, size_t *size, hem_error *err);
 /* Checks every field. Errors: ECORRUPT, EVERSION. */

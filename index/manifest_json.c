@@ -6,7 +6,8 @@
 #include "index/generation.h"
 
 /* A generation without a metric is of version 1, so that older Hemlines read it. */
-enum { VERSION_PLAIN = 1, VERSION = 2, CATEGORIES_MAX = 1000000 };
+/* Each is written where it is needed, so that an older Hemline reads what it can read. */
+enum { VERSION_PLAIN = 1, VERSION_METRIC = 2, VERSION_BYTES = 3, VERSION = VERSION_BYTES, CATEGORIES_MAX = 1000000 };
 
 static const char *const precisions[] = {[HEM__U8] = "u8", [HEM__F16] = "f16"};
 enum { PRECISIONS = sizeof precisions / sizeof *precisions };
@@ -44,10 +45,11 @@ static json_t *file_to_json(const hem__generation_file *f) {
 }
 
 static json_t *category_to_json(const hem__generation_category *c) {
-  return json_pack("{s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:o, s:o}", "name", c->name, "kind", c->kind, "faiss",
-                   c->factory, "first", (json_int_t)c->first, "photos", (json_int_t)c->photos, "efSearch",
+  return json_pack("{s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:o, s:o, s:o*}", "name", c->name, "kind", c->kind,
+                   "faiss", c->factory, "first", (json_int_t)c->first, "photos", (json_int_t)c->photos, "efSearch",
                    (json_int_t)c->ef_search, "nprobe", (json_int_t)c->nprobe, "refine", (json_int_t)c->refine,
-                   "vectors", file_to_json(&c->vectors), "index", file_to_json(&c->index));
+                   "vectors", file_to_json(&c->vectors), "index", file_to_json(&c->index), "divisor",
+                   c->divisor ? json_integer(c->divisor) : NULL);
 }
 
 static json_t *certificate_to_json(const hem_certificate *c) {
@@ -71,6 +73,12 @@ static json_t *metric_to_json(const hem__generation_metric *m) {
                    "certificate", certificate_to_json(&m->certificate));
 }
 
+static int version_of(const hem__manifest *m) {
+  for (size_t i = 0; i < m->category_count; i++)
+    if (m->categories[i].divisor) return VERSION_BYTES;
+  return hem__manifest_learned(m) ? VERSION_METRIC : VERSION_PLAIN;
+}
+
 static json_t *to_json(const hem__manifest *m) {
   char identity[65];
   bool learned = hem__manifest_learned(m);
@@ -85,9 +93,9 @@ static json_t *to_json(const hem__manifest *m) {
   }
   json_t *root = json_pack(
       "{s:s, s:i, s:s, s:s, s:s, s:{s:s, s:s, s:s, s:I}, s:s, s:o, s:o}", "format", "hemline generation", "version",
-      learned ? VERSION : VERSION_PLAIN, "hemline", HEM_VERSION_STRING, "catalog", m->catalog, "catalog_identity",
-      identity, "space", "name", m->space, "sha256", m->space_hash, "features", m->features, "dim", (json_int_t)m->dim,
-      "distance", hem_distance_name(m->distance), "gallery", file_to_json(&m->gallery), "categories", categories);
+      version_of(m), "hemline", HEM_VERSION_STRING, "catalog", m->catalog, "catalog_identity", identity, "space",
+      "name", m->space, "sha256", m->space_hash, "features", m->features, "dim", (json_int_t)m->dim, "distance",
+      hem_distance_name(m->distance), "gallery", file_to_json(&m->gallery), "categories", categories);
   if (!root || !learned || json_object_set_new(root, "metric", metric_to_json(&m->metric)) == 0) return root;
   json_decref(root);
   return NULL;
@@ -196,6 +204,8 @@ static void category(reader *r, const json_t *object, bool learned, hem__generat
   c->refine = (uint32_t)number(r, object, "refine", 10000);
   c->vectors = file(r, object, "vectors", false);
   c->index = file(r, object, "index", true);
+  if (json_object_get(object, "divisor")) c->divisor = (uint32_t)number(r, object, "divisor", UINT8_MAX);
+  if (c->divisor > 1 && c->divisor != UINT8_MAX) wrong(r, "divisor");
   if (!learned) return;
   c->points = file(r, object, "points", false);
   c->rerank = (uint32_t)number(r, object, "rerank", c->photos);
@@ -221,7 +231,8 @@ static void check_ranges(reader *r, const hem__manifest *m) {
   for (size_t i = 0; i < m->category_count && !r->status; i++) {
     const hem__generation_category *c = &m->categories[i];
     if (c->first != next || c->photos == 0) wrong(r, "first");
-    if (!hem__mul(c->photos, width * sizeof(float), &bytes) || bytes != c->vectors.size) wrong(r, "vectors");
+    if (!hem__mul(c->photos, width * (c->divisor ? 1 : sizeof(float)), &bytes) || bytes != c->vectors.size)
+      wrong(r, "vectors");
     if (c->points.name && c->photos * point != c->points.size) wrong(r, "points");
     next += c->photos;
   }
@@ -262,12 +273,12 @@ hem_status hem__manifest_parse(const char *json, size_t size, const char *name, 
   json_int_t version = json_integer_value(json_object_get(root, "version"));
   if (!format || strcmp(format, "hemline generation") != 0) {
     r.status = hem__fail(err, HEM_EVERSION, "%s is not a Hemline manifest", name);
-  } else if (version != VERSION_PLAIN && version != VERSION) {
+  } else if (version < VERSION_PLAIN || version > VERSION) {
     r.status = hem__fail(err, HEM_EVERSION,
-                         "%s has version %lld and this Hemline reads versions %d and %d: use a newer Hemline", name,
+                         "%s has version %lld and this Hemline reads versions %d to %d: use a newer Hemline", name,
                          (long long)version, VERSION_PLAIN, VERSION);
   } else {
-    manifest(&r, root, version == VERSION, &m);
+    manifest(&r, root, version == VERSION_METRIC || json_object_get(root, "metric"), &m);
   }
   json_decref(root);
   if (r.status) {

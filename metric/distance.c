@@ -21,49 +21,51 @@ HEM__KEY_INLINE float term(hem_distance distance, float a, float b) {
   return distance == HEM_L2 ? d * d : distance == HEM_L1 ? fabsf(d) : -(a * b);
 }
 
+/* Element i of a row: of floats, or of bytes where there is a divisor. */
+HEM__KEY_INLINE float value(const void *row, float divisor, size_t i) {
+  return divisor != 0 ? (float)((const uint8_t *)row)[i] / divisor : ((const float *)row)[i];
+}
+
 /* No term of l2 or l1 is negative, and rounding keeps order: what is beyond the limit after some of the terms is so
  * after all of them. */
-HEM__KEY_INLINE float key(hem_distance distance, const float *a, const float *b, size_t dim, float limit) {
+HEM__KEY_INLINE float key(hem_distance distance, const hem__some *s, const void *row, float divisor) {
   float lanes[LANES] = {0};
-  size_t i = 0;
+  size_t i = 0, dim = s->vectors.dim;
   while (i + LANES <= dim) {
     for (size_t end = hem__min(dim, i + HEM__KEY_PART); i + LANES <= end; i += LANES)
-      for (size_t j = 0; j < LANES; j++) lanes[j] += term(distance, a[i + j], b[i + j]);
-    if (distance == HEM_IP || limit == INFINITY) continue;
+      for (size_t j = 0; j < LANES; j++) lanes[j] += term(distance, s->query[i + j], value(row, divisor, i + j));
+    if (distance == HEM_IP || s->limit == INFINITY) continue;
     float part = sum_of(lanes);
-    if (part > limit) return part;
+    if (part > s->limit) return part;
   }
-  for (size_t j = 0; i + j < dim; j++) lanes[j] += term(distance, a[i + j], b[i + j]);
+  for (size_t j = 0; i + j < dim; j++) lanes[j] += term(distance, s->query[i + j], value(row, divisor, i + j));
   return sum_of(lanes);
 }
 
-static void keys(hem_distance distance, const float *query, const float *rows, size_t count, size_t dim, float *out) {
-  /* The distance is a constant in each branch: three loops without a choice inside. */
-  if (distance == HEM_L2) {
-    for (size_t i = 0; i < count; i++) out[i] = key(HEM_L2, query, rows + i * dim, dim, INFINITY);
-  } else if (distance == HEM_L1) {
-    for (size_t i = 0; i < count; i++) out[i] = key(HEM_L1, query, rows + i * dim, dim, INFINITY);
-  } else {
-    for (size_t i = 0; i < count; i++) out[i] = key(HEM_IP, query, rows + i * dim, dim, INFINITY);
+HEM__KEY_INLINE void some_by(hem_distance distance, const hem__some *s, float divisor, float *out) {
+  for (size_t i = 0; i < HEM__KEY_AHEAD; i++) hem__key_prefetch_row(s, i);
+  for (size_t i = 0; i < s->count; i++) {
+    hem__key_prefetch_row(s, i + HEM__KEY_AHEAD);
+    out[i] = key(distance, s, hem__key_row(s, i), divisor);
   }
 }
 
-HEM__KEY_INLINE void some_by(hem_distance distance, const hem__some *s, float *out) {
-  size_t dim = s->vectors.dim, bytes = dim * sizeof(float);
-  for (size_t i = 0; i < HEM__KEY_AHEAD; i++) hem__key_prefetch_row(s->vectors.at, bytes, s->rows, i, s->count);
-  for (size_t i = 0; i < s->count; i++) {
-    hem__key_prefetch_row(s->vectors.at, bytes, s->rows, i + HEM__KEY_AHEAD, s->count);
-    out[i] = key(distance, s->query, hem__row(s->vectors, s->rows[i]), dim, s->limit);
+/* The distance, and whether there is a divisor, are constants in each branch: loops without a choice inside. */
+HEM__KEY_INLINE void some_of(hem_distance distance, const hem__some *s, float *out) {
+  if (s->vectors.at) {
+    some_by(distance, s, 0, out);
+  } else {
+    some_by(distance, s, s->vectors.divisor, out);
   }
 }
 
 static void some(const hem__some *s, float *out) {
   if (s->distance == HEM_L2) {
-    some_by(HEM_L2, s, out);
+    some_of(HEM_L2, s, out);
   } else if (s->distance == HEM_L1) {
-    some_by(HEM_L1, s, out);
+    some_of(HEM_L1, s, out);
   } else {
-    some_by(HEM_IP, s, out);
+    some_of(HEM_IP, s, out);
   }
 }
 
@@ -100,17 +102,24 @@ HEM__KEY_INLINE float coded_key(bool l2, const hem__coded *c, const uint8_t *cod
 }
 
 static void coded(const hem__coded *c, float *out) {
-  for (size_t i = 0; i < HEM__KEY_AHEAD; i++) hem__key_prefetch_row(c->codes, c->dim, c->rows, i, c->count);
+  for (size_t i = 0; i < HEM__KEY_AHEAD; i++) hem__key_prefetch_codes(c, i);
   for (size_t i = 0; i < c->count; i++) {
     const uint8_t *codes = c->codes + c->rows[i] * c->dim;
-    hem__key_prefetch_row(c->codes, c->dim, c->rows, i + HEM__KEY_AHEAD, c->count);
+    hem__key_prefetch_codes(c, i + HEM__KEY_AHEAD);
     out[i] = c->distance == HEM_L2 ? coded_key(true, c, codes) : coded_key(false, c, codes);
+  }
+}
+
+static void project(const hem__projection *p, const int16_t *query, int64_t *products) {
+  for (size_t o = 0; o < p->out; o++) {
+    products[o] = 0;
+    for (size_t i = 0; i < p->in; i++) products[o] += p->axes[o * p->in + i] * query[i];
   }
 }
 
 /* ---- which processor ---- */
 
-static const hem__keys_path baseline = {.keys = keys, .some = some, .coded = coded};
+static const hem__keys_path baseline = {.some = some, .coded = coded, .project = project};
 
 size_t hem__keys_paths(const hem__keys_path *out[HEM__KEYS_PATHS]) {
   size_t count = 0;
@@ -121,18 +130,46 @@ size_t hem__keys_paths(const hem__keys_path *out[HEM__KEYS_PATHS]) {
   return count;
 }
 
-static const hem__keys_path *best_path(void) {
+const hem__keys_path *hem__best_keys(void) {
   const hem__keys_path *paths[HEM__KEYS_PATHS];
   return paths[hem__keys_paths(paths) - 1];
 }
 
 void hem__keys(hem_distance distance, const float *query, const float *rows, size_t count, size_t dim, float *out) {
-  best_path()->keys(distance, query, rows, count, dim, out);
+  hem__some all = {.distance = distance,
+                   .query = query,
+                   .vectors = {.at = rows, .rows = count, .dim = dim},
+                   .count = count,
+                   .limit = INFINITY};
+  hem__best_keys()->some(&all, out);
 }
 
-void hem__keys_some(const hem__some *s, float *out) { best_path()->some(s, out); }
+void hem__keys_some(const hem__some *s, float *out) { hem__best_keys()->some(s, out); }
 
-void hem__keys_coded(const hem__coded *c, float *out) { best_path()->coded(c, out); }
+void hem__keys_coded(const hem__coded *c, float *out) { hem__best_keys()->coded(c, out); }
+
+/* ---- bytes ---- */
+
+float hem__divisor_of(const float *values, size_t count) {
+  static const float divisors[] = {1, 255};
+  for (size_t d = 0; d < sizeof divisors / sizeof *divisors; d++) {
+    float divisor = divisors[d];
+    size_t i = 0;
+    for (; i < count && values[i] >= 0 && values[i] * divisor <= UINT8_MAX; i++)
+      if ((float)(uint8_t)(values[i] * divisor + 0.5F) / divisor != values[i]) break;
+    if (i == count) return divisor;
+  }
+  return 0;
+}
+
+void hem__to_bytes(const float *values, size_t count, float divisor, uint8_t *out) {
+  for (size_t i = 0; i < count; i++) out[i] = (uint8_t)(values[i] * divisor + 0.5F);
+}
+
+void hem__copy_row(const hem__vectors *v, size_t row, float *out) {
+  for (size_t i = 0; i < v->dim; i++)
+    out[i] = v->at ? v->at[row * v->dim + i] : (float)v->bytes[row * v->dim + i] / v->divisor;
+}
 
 float hem__key_distance(hem_distance distance, float key_) {
   switch (distance) {

@@ -116,6 +116,6 @@ hem_status hem__candidates(const hem__category *c, const hem__candidates_request
     if (status || found->count == r.k) return status;
     found->fell_back = true;
   }
-  found->count = hem__flat_search(c->distance, c->vectors, r.query, r.k, found->at);
+  found->count = hem__flat_search(c->distance, &c->vectors, r.query, r.k, found->at);
   return HEM_OK;
 }

@@ -11,7 +11,7 @@ typedef struct hem__category {
   const char *name, *kind;
   hem_distance distance;
   size_t first;            /* gallery position of its first photo */
-  hem__matrix vectors;     /* mapped */
+  hem__vectors vectors;    /* mapped */
   const hem__graph *graph; /* hnsw, hnsw-sq8; NULL: not this */
   const hem__faiss *index; /* the other kinds; NULL: nor this; then it is scanned */
   uint32_t refine;         /* not 0: the index's distances are rough; ask it for refine * k and compute them anew */

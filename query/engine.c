@@ -209,7 +209,7 @@ static hem_status prepare(hem__search *q, const asked *with, hem_error *err) {
   if (!with->vector && engine->learned.metric) {
     hem__learned_ask_row(&engine->learned, with->category, with->row, &s->asked, s->query);
   } else if (!with->vector) { /* normalised for cosine already */
-    memcpy(s->query, hem__row(with->category->vectors, with->row), m->dim * sizeof *s->query);
+    hem__copy_row(&with->category->vectors, with->row, s->query);
   } else if (engine->learned.metric) {
     return hem__learned_ask(&engine->learned, with->vector, &s->asked, s->query, err);
   } else if (m->distance == HEM_COSINE) {

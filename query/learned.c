@@ -134,7 +134,7 @@ void hem__learned_ask_row(const hem__learned *l, const hem__category *c, size_t 
                           float *scaled) {
   size_t bytes = hem__scorer_row_bytes(l->scorer);
   memcpy(q->coded, c->points + row * bytes, bytes);
-  memcpy(scaled, hem__row(c->vectors, row), c->vectors.dim * sizeof *scaled);
+  hem__copy_row(&c->vectors, row, scaled);
 }
 
 /* ---- scores ---- */

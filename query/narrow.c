@@ -81,7 +81,7 @@ static hem_status pick(hem__search *q, size_t chosen, size_t k, hem__found *foun
     for (size_t i = 0; i < here; i++) s->picked[count++] = photos[i] - (uint32_t)c->first;
   }
   if (status) return status;
-  found->count = hem__flat_pick(c->distance, c->vectors, s->query, &(hem__picked){s->picked, count}, k, found->at);
+  found->count = hem__flat_pick(c->distance, &c->vectors, s->query, &(hem__picked){s->picked, count}, k, found->at);
   found->all = found->count == wanted;
   found->horizon = found->all ? INFINITY : found->at[found->count - 1].key;
   return HEM_OK;

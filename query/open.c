@@ -6,10 +6,12 @@
 #include "query/engine.h"
 #include "query/rows.h"
 
-static hem__matrix vectors_of(const hem_engine *engine, const hem__generation_category *from, const hem__loaded *c) {
-  return (hem__matrix){.at = (const float *)(const void *)c->vectors_map.at,
-                       .rows = from->photos,
-                       .dim = hem__manifest_width(&engine->generation.manifest)};
+static hem__vectors vectors_of(const hem_engine *engine, const hem__generation_category *from, const hem__loaded *c) {
+  return (hem__vectors){.at = from->divisor ? NULL : (const float *)(const void *)c->vectors_map.at,
+                        .bytes = c->vectors_map.at,
+                        .divisor = (float)from->divisor,
+                        .rows = from->photos,
+                        .dim = hem__manifest_width(&engine->generation.manifest)};
 }
 
 /* A graph is searched where it lies; its mapping stays. */
@@ -19,7 +21,7 @@ static hem_status load_graph(hem_engine *engine, const hem__generation_category 
   hem__graph_source source = {.bytes = c->index_map.at,
                               .size = c->index_map.size,
                               .name = from->index.name,
-                              .distance = engine->generation.manifest.distance,
+                              .distance = hem__index_distance(from, engine->generation.manifest.distance),
                               .vectors = vectors_of(engine, from, c),
                               .ef_search = from->ef_search};
   status = hem__graph_read(&source, &c->graph, err);
@@ -44,7 +46,7 @@ static hem_status load_category(hem_engine *engine, size_t number, hem_error *er
   const hem__generation_category *from = &m->categories[number];
   hem__loaded *c = &engine->categories[number];
   hem_status status = hem__generation_map(&engine->generation, &from->vectors, &c->vectors_map, err);
-  bool is_graph = strncmp(from->factory, "HNSW", 4) == 0;
+  bool is_graph = strstr(from->factory, "HNSW") != NULL;
   if (!status && from->index.name)
     status = is_graph ? load_graph(engine, from, c, err) : load_index(engine, from, c, err);
   if (!status && from->points.name)
@@ -167,6 +169,7 @@ void hem_engine_close(hem_engine *engine) {
   for (size_t i = 0; i < engine->category_count; i++) {
     hem__faiss_free(engine->categories[i].index);
     hem__map_close(&engine->categories[i].vectors_map);
+    hem__graph_clear(&engine->categories[i].graph);
     hem__map_close(&engine->categories[i].index_map);
     hem__map_close(&engine->categories[i].points_map);
   }

@@ -218,7 +218,13 @@ static hem_status score_batch(hem__search *q, const hem__bounded *popped, size_t
       if (popped[j].chosen != i) continue;
       hem__near *near = &s->near[here++];
       near->row = popped[j].row;
-      hem__keys(c->distance, s->query, hem__row(c->vectors, near->row), 1, c->vectors.dim, &near->key);
+      hem__keys_some(&(hem__some){.distance = c->distance,
+                                  .query = s->query,
+                                  .vectors = c->vectors,
+                                  .first = near->row,
+                                  .count = 1,
+                                  .limit = INFINITY},
+                     &near->key);
     }
     if (here == 0) continue;
     status = hem__learned_score(&s->engine->learned, c, &s->asked, s->near, here, &s->learned, err);

@@ -8,7 +8,7 @@ static void search(const hem__graph *graph) {
   hem__graph_scratch scratch = {0};
   HEM__FUZZ_ASSERT(hem__graph_reserve(graph, K, &scratch, NULL) == HEM_OK);
   for (uint32_t i = 0; i < ROWS; i++) {
-    size_t found = hem__graph_search(graph, hem__row(graph->vectors, i), K, &scratch);
+    size_t found = hem__graph_search(graph, graph->vectors.at + i * DIM, K, &scratch);
     HEM__FUZZ_ASSERT(found >= 1 && found <= K);
     for (size_t j = 0; j < found; j++) HEM__FUZZ_ASSERT(scratch.pool[j].row < ROWS);
   }
@@ -30,6 +30,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     if (hem__graph_read(&source, &graph, &err) == HEM_OK) {
       graph.ef_search = (uint32_t)hem__min(graph.ef_search, 2 * ROWS);
       search(&graph);
+      hem__graph_clear(&graph);
     } else {
       HEM__FUZZ_ASSERT(err.code == HEM_ECORRUPT && strstr(err.message, "fuzz"));
     }

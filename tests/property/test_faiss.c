@@ -11,7 +11,7 @@
 
 enum { K = 10 };
 
-static const char *const kinds[] = {"hnsw", "hnsw-sq8", "ivf", "ivf-sq8", "ivf-pq"};
+static const char *const kinds[] = {"hnsw", "hnsw-sq8", "hnsw-pca", "ivf", "ivf-sq8", "ivf-pq"};
 enum { KIND_COUNT = sizeof kinds / sizeof *kinds };
 
 static const char *shared_folder(void) {
@@ -91,6 +91,15 @@ static hem__made make_clusters(size_t dim, size_t photos, size_t queries) {
   free(v);
   return made;
 }
+
+/* hnsw-pca has nothing to leave out of 64 values of 46 directions: of 300 it has. */
+START_TEST(recall_is_high_of_projections) {
+  hem__made made = make_clusters(300, 4500, 150);
+  check_recall(&made, "hnsw-pca", HEM_L2);
+  check_recall(&made, "hnsw-pca", HEM_COSINE);
+  hem__made_clear(&made);
+}
+END_TEST
 
 START_TEST(recall_is_high_on_clusters) {
   hem__made made = make_clusters(64, 4500, 150);
@@ -233,5 +242,5 @@ START_TEST(what_faiss_refuses_comes_back_as_a_sentence) {
 }
 END_TEST
 
-HEM_TESTS("faiss", recall_is_high_on_clusters, recall_is_high_on_fashion_mnist, an_index_read_back_answers_as_before,
-          what_faiss_refuses_comes_back_as_a_sentence)
+HEM_TESTS("faiss", recall_is_high_on_clusters, recall_is_high_of_projections, recall_is_high_on_fashion_mnist,
+          an_index_read_back_answers_as_before, what_faiss_refuses_comes_back_as_a_sentence)

@@ -28,13 +28,14 @@ void hem__make_graph(const char *factory, hem_distance distance, hem__matrix vec
                               .size = out->file.size,
                               .name = "graph.faiss",
                               .distance = distance,
-                              .vectors = vectors,
+                              .vectors = hem__floats(vectors),
                               .ef_search = ef_search};
   ck_ok(hem__graph_read(&source, &out->graph, err));
 }
 
 void hem__made_graph_clear(hem__made_graph *made) {
   hem__faiss_free(made->faiss);
+  hem__graph_clear(&made->graph);
   hem__map_close(&made->file);
   *made = (hem__made_graph){0};
 }

@@ -49,7 +49,7 @@ static const hem__generation_category *category_of(const hem__generation *g, con
 /* ---- kinds ---- */
 
 START_TEST(small_categories_are_flat_whatever_was_asked_for) {
-  static const char *const kinds[] = {NULL, "flat", "hnsw", "hnsw-sq8", "ivf", "ivf-sq8", "ivf-pq"};
+  static const char *const kinds[] = {NULL, "flat", "hnsw", "hnsw-sq8", "hnsw-pca", "ivf", "ivf-sq8", "ivf-pq"};
   hem__made made = {.dim = DIM};
   add_many(&made, "large", 1000, 1);
   add_many(&made, "small", 999, 2);
@@ -98,6 +98,93 @@ START_TEST(settings_that_were_asked_for_are_used) {
   ck_assert_uint_eq(g.manifest.categories[0].nprobe, 0);
   hem__generation_close(&g);
   hem__made_clear(&made);
+}
+END_TEST
+
+/* A hundred photos would be flat: a thousand of them, of few values. */
+static hem__made make_wide(size_t dim, bool whole) {
+  hem__made made = {.dim = dim};
+  uint64_t state = 1;
+  float *v = calloc(dim, sizeof *v);
+  for (size_t i = 0; i < 1000; i++) {
+    for (size_t j = 0; j < dim; j++)
+      v[j] = whole ? (float)(hem__test_random(&state) % 256) / 255 : hem__test_normal(&state);
+    hem__made_add(&made, (hem__photo){.category = "all"}, v);
+  }
+  free(v);
+  return made;
+}
+
+START_TEST(wide_vectors_are_projected_unless_that_cannot_be) {
+  static const struct {
+    size_t dim;
+    hem_index_options options;
+    const char *kind, *factory;
+    uint32_t refine;
+  } cases[] = {{255, {0}, "hnsw", "HNSW32", 0},
+               {256, {0}, "hnsw-pca", "PCA128,HNSW32_SQ8", 8},
+               {256, {.distance = HEM_COSINE, .axes = 40, .links = 8}, "hnsw-pca", "PCA40,HNSW8_SQ8", 8},
+               {256, {.distance = HEM_L1}, "hnsw", "HNSW32", 0},
+               {256, {.distance = HEM_IP}, "hnsw", "HNSW32", 0},
+               {6, {.kind = "hnsw-pca", .axes = 40, .refine = 3}, "hnsw-pca", "PCA6,HNSW32_SQ8", 3}};
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    hem__made made = make_wide(cases[i].dim, false);
+    hem__generation g = index_of(&made, cases[i].options);
+    ck_assert_str_eq(g.manifest.categories[0].kind, cases[i].kind);
+    ck_assert_str_eq(g.manifest.categories[0].factory, cases[i].factory);
+    ck_assert_uint_eq(g.manifest.categories[0].refine, cases[i].refine);
+    hem__generation_close(&g);
+    hem__made_clear(&made);
+  }
+}
+END_TEST
+
+/* The same answers as from floats, to the bit: one photo more, which is no pixels, makes them floats. */
+START_TEST(pixels_are_kept_as_bytes_and_answered_as_floats) {
+  enum { WIDE = 300, QUERIES = 50 };
+  static const char *const kinds[] = {"flat", "hnsw", "hnsw-sq8", "hnsw-pca", "ivf", "ivf-sq8", "ivf-pq"};
+  hem__made made[2] = {make_wide(WIDE, true), make_wide(WIDE, true)};
+  float *odd = calloc(WIDE, sizeof *odd);
+  odd[0] = 1e6F;
+  hem__made_add(&made[1], (hem__photo){.category = "far away"}, odd);
+  made[1].vectors[3] = nextafterf(made[1].vectors[3], 2);
+  for (size_t k = 0; k < sizeof kinds / sizeof *kinds; k++)
+    for (hem_distance d = HEM_L2; d <= HEM_L1; d++) {
+      hem_engine *engines[2];
+      hem_searcher *searchers[2];
+      if (d == HEM_L1 && k > 1) continue;
+      for (size_t i = 0; i < 2; i++) {
+        char *store = hem__made_store(&made[i], shared_folder(), fresh_name(),
+                                      (hem_index_options){.kind = kinds[k], .distance = d});
+        hem__generation g = {0};
+        ck_ok(hem__generation_open(store, &g, err));
+        ck_assert_uint_eq(g.manifest.categories[0].divisor, i ? 0 : 255);
+        ck_assert_uint_eq(g.manifest.categories[0].vectors.size, 1000 * WIDE * (i ? sizeof(float) : 1));
+        hem__generation_close(&g);
+        ck_ok(hem_engine_open(store, NULL, &engines[i], err));
+        ck_ok(hem_searcher_new(engines[i], &searchers[i], err));
+        free(store);
+      }
+      for (size_t q = 0; q < QUERIES; q++) {
+        const char *category = "all";
+        hem_answer a[2];
+        hem_search_options o = {.size = sizeof o, .photos = true, .categories = &category, .category_count = 1};
+        for (size_t i = 0; i < 2; i++)
+          ck_ok(hem_search(searchers[i], hem__made_vector(&made[0], 10 * q + 5), WIDE, &o, &a[i], err));
+        ck_assert_uint_eq(a[0].found, a[1].found);
+        for (size_t i = 0; i < a[0].found; i++) {
+          ck_assert_uint_eq(a[0].hits[i].row, a[1].hits[i].row);
+          ck_assert(a[0].hits[i].distance == a[1].hits[i].distance || a[0].hits[i].row == 0);
+        }
+      }
+      for (size_t i = 0; i < 2; i++) {
+        hem_searcher_free(searchers[i]);
+        hem_engine_close(engines[i]);
+      }
+    }
+  free(odd);
+  hem__made_clear(&made[0]);
+  hem__made_clear(&made[1]);
 }
 END_TEST
 
@@ -183,7 +270,10 @@ START_TEST(what_cannot_work_is_refused_with_what_can) {
   refuse(&made, (hem_index_options){.kind = "ivf", .distance = HEM_L1}, HEM_EUNSUPPORTED, "use --kind flat or hnsw");
   refuse(&made, (hem_index_options){.kind = "ivf-pq", .distance = HEM_L1}, HEM_EUNSUPPORTED, "use --kind flat or hnsw");
   refuse(&made, (hem_index_options){.kind = "hnsw-sq8", .distance = HEM_L1}, HEM_EUNSUPPORTED, "flat or hnsw");
-  refuse(&made, (hem_index_options){.kind = "HNSW"}, HEM_EINVAL, "flat, hnsw, hnsw-sq8, ivf, ivf-sq8 and ivf-pq");
+  refuse(&made, (hem_index_options){.kind = "hnsw-pca", .distance = HEM_L1}, HEM_EUNSUPPORTED, "flat or hnsw");
+  refuse(&made, (hem_index_options){.kind = "hnsw-pca", .distance = HEM_IP}, HEM_EUNSUPPORTED, "inner products");
+  refuse(&made, (hem_index_options){.kind = "HNSW"}, HEM_EINVAL,
+         "flat, hnsw, hnsw-sq8, hnsw-pca, ivf, ivf-sq8 and ivf-pq");
   refuse(&made, (hem_index_options){.links = 1}, HEM_EINVAL, "at least 2");
   refuse(&made, (hem_index_options){.kind = ""}, HEM_EINVAL, "flat, hnsw");
   refuse(&made, (hem_index_options){.distance = (hem_distance)4}, HEM_EINVAL, "4");
@@ -266,7 +356,7 @@ static hem__map map_manifest(const char *store, const char *generation) {
 
 /* A manifest holds the checksum of every file: equal manifests, equal generations. */
 START_TEST(the_same_catalogue_gives_the_same_bytes_on_any_number_of_threads) {
-  static const char *const kinds[] = {"flat", "hnsw", "hnsw-sq8", "ivf", "ivf-sq8", "ivf-pq"};
+  static const char *const kinds[] = {"flat", "hnsw", "hnsw-sq8", "hnsw-pca", "ivf", "ivf-sq8", "ivf-pq"};
   hem__made made = {.dim = DIM};
   add_many(&made, "a", 2500, 1);
   add_many(&made, "b", 1500, 2);
@@ -331,7 +421,8 @@ START_TEST(a_stop_leaves_the_store_as_it_was) {
 END_TEST
 
 HEM_TESTS("build", small_categories_are_flat_whatever_was_asked_for, lists_never_ask_for_more_training_than_there_is,
-          settings_that_were_asked_for_are_used, a_store_that_was_published_opens,
+          settings_that_were_asked_for_are_used, wide_vectors_are_projected_unless_that_cannot_be,
+          pixels_are_kept_as_bytes_and_answered_as_floats, a_store_that_was_published_opens,
           ranges_follow_names_and_cover_the_gallery, what_cannot_work_is_refused_with_what_can,
           a_missing_argument_is_named, consumer_photos_are_never_in_the_gallery,
           a_catalogue_without_shop_photos_is_refused, a_value_that_makes_no_distance_is_refused_by_row,

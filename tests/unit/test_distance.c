@@ -9,8 +9,19 @@
 enum { DIM_MAX = 2048, ROWS = 5 };
 static const hem_distance all[] = {HEM_L2, HEM_L1, HEM_COSINE, HEM_IP};
 
-typedef void keys_function(hem_distance distance, const float *query, const float *rows, size_t count, size_t dim,
-                           float *keys);
+static void keys_by(const hem__keys_path *path, hem_distance distance, const float *query, const float *rows,
+                    size_t count, size_t dim, float *keys) {
+  hem__some s = {.distance = distance,
+                 .query = query,
+                 .vectors = {.at = rows, .rows = count, .dim = dim},
+                 .count = count,
+                 .limit = INFINITY};
+  if (path) {
+    path->some(&s, keys);
+  } else {
+    hem__keys(distance, query, rows, count, dim, keys); /* the one that is chosen */
+  }
+}
 
 /* ---- the oracle ---- */
 
@@ -28,11 +39,11 @@ static double key_of(hem_distance distance, const float *a, const float *b, size
 }
 
 /* The header's bound, relative to the sizes of the terms; a term too small for a normal float may be lost. */
-static void check_keys(keys_function *path, const float *query, const float *rows, size_t count, size_t dim) {
+static void check_keys(const hem__keys_path *path, const float *query, const float *rows, size_t count, size_t dim) {
   float keys[ROWS + 1];
   for (size_t d = 0; d < 4; d++) {
     keys[count] = 12345;
-    path(all[d], query, rows, count, dim, keys);
+    keys_by(path, all[d], query, rows, count, dim, keys);
     ck_assert_msg(keys[count] == 12345, "wrote behind its %zu keys", count);
     for (size_t i = 0; i < count; i++) {
       double scale, want = key_of(all[d], query, rows + i * dim, dim, &scale);
@@ -74,7 +85,7 @@ static void fill(values kind, uint64_t *state, float *out, size_t count) {
   }
 }
 
-static void check_dim(keys_function *path, size_t dim, uint64_t *state) {
+static void check_dim(const hem__keys_path *path, size_t dim, uint64_t *state) {
   /* One float off the allocation's alignment. */
   static float room[(ROWS + 1) * DIM_MAX + 1];
   for (values kind = 0; kind < KINDS; kind++)
@@ -86,7 +97,7 @@ static void check_dim(keys_function *path, size_t dim, uint64_t *state) {
     }
 }
 
-static void check_all_dims(keys_function *path) {
+static void check_all_dims(const hem__keys_path *path) {
   uint64_t state = 1;
   for (size_t dim = 1; dim <= 130; dim++) check_dim(path, dim, &state);
   check_dim(path, 784, &state);
@@ -97,8 +108,8 @@ START_TEST(keys_are_right_on_every_path) {
   const hem__keys_path *paths[HEM__KEYS_PATHS];
   size_t count = hem__keys_paths(paths);
   ck_assert_uint_ge(count, 1);
-  for (size_t i = 0; i < count; i++) check_all_dims(paths[i]->keys);
-  check_all_dims(hem__keys); /* and the one that is chosen */
+  for (size_t i = 0; i < count; i++) check_all_dims(paths[i]);
+  check_all_dims(NULL);
 }
 END_TEST
 
@@ -128,8 +139,8 @@ enum { MANY = 40 };
 static void check_some(const hem__keys_path *path, hem_distance distance, const float *query, hem__matrix vectors) {
   uint32_t rows[MANY];
   float whole[MANY], some[MANY + 1];
-  hem__some s = {.distance = distance, .query = query, .vectors = vectors, .rows = rows, .count = MANY};
-  path->keys(distance, query, vectors.at, MANY, vectors.dim, whole);
+  hem__some s = {.distance = distance, .query = query, .vectors = hem__floats(vectors), .rows = rows, .count = MANY};
+  keys_by(path, distance, query, vectors.at, MANY, vectors.dim, whole);
   for (uint32_t i = 0; i < MANY; i++) rows[i] = i * 7 % MANY;
   for (int limited = 0; limited < 2; limited++) {
     s.limit = limited ? whole[MANY / 2] : INFINITY;
@@ -180,6 +191,166 @@ START_TEST(far_rows_are_not_read_to_their_end) {
       paths[p]->some(&s, &key);
       ck_assert(key > 10 && key < LONG);
     }
+}
+END_TEST
+
+/* ---- bytes ---- */
+
+START_TEST(bytes_are_found_where_they_are_the_same_floats) {
+  float v[512];
+  uint8_t bytes[256];
+  for (size_t i = 0; i < 256; i++) v[i] = (float)i;
+  ck_assert(hem__divisor_of(v, 256) == 1);
+  for (size_t i = 0; i < 256; i++) v[i] = (float)i / 255;
+  ck_assert(hem__divisor_of(v, 256) == 255);
+  hem__to_bytes(v, 256, 255, bytes);
+  for (size_t i = 0; i < 256; i++) ck_assert_uint_eq(bytes[i], i);
+  ck_assert(hem__divisor_of(v, 0) == 1);
+  static const float others[] = {-1, 256, 0.5F, 1e30F, -1e-30F, 1.0F / 256, 1e-10F};
+  for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+    v[100] = others[i];
+    ck_assert_msg(hem__divisor_of(v, 256) == 0, "%g", (double)others[i]);
+  }
+  v[100] = nextafterf(100.0F / 255, 1);
+  ck_assert(hem__divisor_of(v, 256) == 0);
+}
+END_TEST
+
+/* Rows of bytes give the bits that their floats give: on every path, for every byte, in order and not. */
+START_TEST(keys_of_bytes_are_those_of_their_floats) {
+  static uint8_t bytes[MANY * DIM_MAX];
+  static float floats[MANY * DIM_MAX], query[DIM_MAX];
+  static const size_t dims[] = {1, 7, 8, 9, 31, 32, 33, 129, 256, 784, 2048};
+  const hem__keys_path *paths[HEM__KEYS_PATHS];
+  uint64_t state = 9;
+  uint32_t rows[MANY];
+  for (uint32_t i = 0; i < MANY; i++) rows[i] = i * 7 % MANY;
+  for (size_t n = 0; n < 2 * sizeof dims / sizeof *dims; n++) {
+    size_t dim = dims[n / 2];
+    hem__vectors v = {.bytes = bytes, .divisor = n % 2 ? 255 : 1, .rows = MANY, .dim = dim}, same = v;
+    for (size_t i = 0; i < MANY * dim; i++) {
+      bytes[i] = (uint8_t)(i * 37 + i / 256);
+      floats[i] = (float)bytes[i] / v.divisor;
+    }
+    same.at = floats;
+    fill(UNIFORM, &state, query, dim);
+    hem__copy_row(&v, 5, query); /* one is met exactly */
+    for (size_t p = 0, count = hem__keys_paths(paths); p < count; p++)
+      for (size_t d = 0; d < 4; d++)
+        for (int picked = 0; picked < 2; picked++) {
+          float of_bytes[MANY], of_floats[MANY];
+          hem__some s = {.distance = all[d], .query = query, .vectors = v, .count = MANY, .limit = INFINITY};
+          if (picked) s.rows = rows;
+          paths[p]->some(&s, of_bytes);
+          s.vectors = same;
+          paths[p]->some(&s, of_floats);
+          ck_assert_mem_eq(of_bytes, of_floats, sizeof of_bytes);
+        }
+  }
+}
+END_TEST
+
+START_TEST(rows_can_begin_anywhere) {
+  static float query[9], rows[MANY * 9];
+  uint64_t state = 10;
+  float whole[MANY], part[2];
+  fill(SIGNED, &state, query, 9);
+  fill(SIGNED, &state, rows, MANY * 9);
+  hem__keys(HEM_L2, query, rows, MANY, 9, whole);
+  for (size_t i = 0; i + 2 <= MANY; i++) {
+    hem__some s = {.distance = HEM_L2,
+                   .query = query,
+                   .vectors = {.at = rows, .rows = MANY, .dim = 9},
+                   .first = i,
+                   .count = 2,
+                   .limit = INFINITY};
+    hem__keys_some(&s, part);
+    ck_assert_mem_eq(part, whole + i, sizeof part);
+  }
+}
+END_TEST
+
+/* ---- projections ---- */
+
+/* Against the matrix in double precision; the bound is that of the header, and that of a query in 16 bits. */
+static void check_projection(size_t in, size_t out, float scale, uint64_t *state) {
+  static float matrix[64 * DIM_MAX * 2 + 1], shift[64], query[2 * DIM_MAX], got[64], again[64];
+  static int16_t whole[2 * DIM_MAX];
+  hem__projection p;
+  fill(SIGNED, state, matrix, in * out);
+  fill(SIGNED, state, shift, out);
+  fill(SIGNED, state, query, in);
+  double most = 0;
+  for (size_t i = 0; i < in; i++) {
+    query[i] *= scale;
+    most = fmax(most, fabs((double)query[i]));
+  }
+  ck_ok(hem__projection_new(matrix, shift, in, out, &p, err));
+  hem__project(&p, query, whole, got);
+  for (size_t o = 0; o < out; o++) {
+    double want = shift[o], sizes = 0;
+    for (size_t i = 0; i < in; i++) {
+      want += (double)matrix[o * in + i] * (double)query[i];
+      sizes += (fabs((double)query[i]) + fabs((double)matrix[o * in + i]) * most) / hem__projection_range(in);
+    }
+    ck_assert_msg(fabs((double)got[o] - want) <= sizes + 1e-5, "%zu to %zu, row %zu: %g instead of %g", in, out, o,
+                  (double)got[o], want);
+  }
+  hem__project(&p, query, whole, again);
+  ck_assert_mem_eq(got, again, out * sizeof *got);
+  hem__projection_clear(&p);
+}
+
+START_TEST(projections_are_right) {
+  static const size_t dims[] = {1, 2, 15, 16, 17, 100, 784, 2048, 4096};
+  uint64_t state = 11;
+  for (size_t i = 0; i < sizeof dims / sizeof *dims; i++)
+    for (size_t out = 1; out <= 64; out = 2 * out + 1) {
+      check_projection(dims[i], out, 1, &state);
+      check_projection(dims[i], out, 1e-6F, &state);
+      check_projection(dims[i], out, 1e6F, &state);
+    }
+}
+END_TEST
+
+/* Whole numbers on every path, also where every product is as large as it can be. */
+START_TEST(projections_are_the_same_on_every_path) {
+  static int16_t axes[3 * 4100];
+  static int16_t query[4100];
+  const hem__keys_path *paths[HEM__KEYS_PATHS];
+  size_t count = hem__keys_paths(paths);
+  uint64_t state = 12;
+  for (size_t in = 1; in <= 4100; in = in * 3 + 1)
+    for (int largest = 0; largest < 2; largest++) {
+      int16_t range = hem__projection_range(in);
+      ck_assert_int_ge(range, 2000);
+      for (size_t i = 0; i < 3 * in; i++)
+        axes[i] = (int16_t)(largest ? -range : (int)(hem__test_random(&state) % 2000) - 1000);
+      for (size_t i = 0; i < in; i++) query[i] = (int16_t)(largest ? range : (int)(i % 2000));
+      hem__projection p = {.axes = axes, .in = in, .out = 3};
+      int64_t want[3] = {0}, got[4] = {0, 0, 0, 7};
+      for (size_t i = 0; i < 3 * in; i++) want[i / in] += axes[i] * query[i % in];
+      for (size_t j = 0; j < count; j++) {
+        paths[j]->project(&p, query, got);
+        ck_assert_mem_eq(got, want, sizeof want);
+        ck_assert_int_eq(got[3], 7);
+      }
+    }
+}
+END_TEST
+
+START_TEST(a_projection_of_nothing_is_its_shift) {
+  const float matrix[4] = {0, 0, 1, 2}, shift[2] = {3, 4};
+  float query[2] = {5, 6}, out[2];
+  int16_t whole[2];
+  hem__projection p;
+  ck_ok(hem__projection_new(matrix, shift, 2, 2, &p, err));
+  hem__project(&p, query, whole, out);
+  ck_assert(out[0] == 3 && fabsf(out[1] - 21) < 0.05F);
+  memset(query, 0, sizeof query);
+  hem__project(&p, query, whole, out);
+  ck_assert(out[0] == 3 && out[1] == 4);
+  hem__projection_clear(&p);
 }
 END_TEST
 
@@ -273,8 +444,8 @@ START_TEST(the_largest_values_have_finite_distances) {
     a[i] = i % 2 ? 1e15F : -1e15F;
     b[i] = i % 3 ? -1e15F : 1e15F;
   }
-  check_keys(hem__keys, a, b, 1, DIM_MAX);
-  check_keys(hem__keys, a, a, 1, DIM_MAX);
+  check_keys(NULL, a, b, 1, DIM_MAX);
+  check_keys(NULL, a, a, 1, DIM_MAX);
 }
 END_TEST
 
@@ -372,6 +543,9 @@ END_TEST
 
 HEM_TESTS("distance", keys_are_right_on_every_path, keys_are_the_same_bits_every_time, a_vector_is_nearest_to_itself,
           the_largest_values_have_finite_distances, no_rows_write_no_keys, a_key_becomes_the_distance_users_see,
-          keys_of_some_rows_are_the_same_bits, far_rows_are_not_read_to_their_end,
-          keys_of_codes_are_those_of_the_middles_of_steps, normalising_makes_unit_vectors, a_zero_vector_stays_zero,
-          what_makes_no_distance_is_seen_anywhere, names_go_both_ways, an_unknown_name_is_refused_with_the_list)
+          keys_of_some_rows_are_the_same_bits, bytes_are_found_where_they_are_the_same_floats,
+          keys_of_bytes_are_those_of_their_floats, rows_can_begin_anywhere, projections_are_right,
+          projections_are_the_same_on_every_path, a_projection_of_nothing_is_its_shift,
+          far_rows_are_not_read_to_their_end, keys_of_codes_are_those_of_the_middles_of_steps,
+          normalising_makes_unit_vectors, a_zero_vector_stays_zero, what_makes_no_distance_is_seen_anywhere,
+          names_go_both_ways, an_unknown_name_is_refused_with_the_list)

@@ -344,10 +344,10 @@ static void check_approximate_store(const char *kind, hem_distance distance) {
 }
 
 START_TEST(approximate_answers_are_whole_and_in_order) {
-  static const char *const kinds[] = {"hnsw", "hnsw-sq8", "ivf", "ivf-sq8", "ivf-pq"};
+  static const char *const kinds[] = {"hnsw", "hnsw-sq8", "hnsw-pca", "ivf", "ivf-sq8", "ivf-pq"};
   for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
     for (hem_distance d = HEM_L2; d <= HEM_IP; d++)
-      if (d != HEM_L1 || i == 0) check_approximate_store(kinds[i], d);
+      if ((d != HEM_L1 || i == 0) && (d != HEM_IP || i != 2)) check_approximate_store(kinds[i], d);
 }
 END_TEST
 

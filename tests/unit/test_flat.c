@@ -38,11 +38,11 @@ static void sort_all(hem_distance distance, const float *rows, size_t count, con
 static void check(hem_distance distance, const float *rows, size_t count, const float *query, size_t k) {
   static near want[ROWS];
   static hem__near found[ROWS + 2];
-  hem__matrix vectors = {.at = rows, .rows = count, .dim = DIM};
+  hem__vectors vectors = {.at = rows, .rows = count, .dim = DIM};
   size_t places = k < count ? k : count;
   sort_all(distance, rows, count, query, want);
   found[places] = (hem__near){.key = 99, .row = 99};
-  ck_assert_uint_eq(hem__flat_search(distance, vectors, query, k, found), places);
+  ck_assert_uint_eq(hem__flat_search(distance, &vectors, query, k, found), places);
   for (size_t i = 0; i < places; i++)
     ck_assert_msg(found[i].row == want[i].row && found[i].key == (float)want[i].key,
                   "%s, %zu rows, k %zu, place %zu: row %u at %g instead of row %u at %ld", hem_distance_name(distance),
@@ -61,8 +61,8 @@ static void check_picked(hem_distance distance, const float *rows, size_t count,
   sort_all(distance, rows, count, query, want);
   size_t places = k < picks ? k : picks;
   found[places] = (hem__near){.key = 99, .row = 99};
-  hem__matrix vectors = {.at = rows, .rows = count, .dim = DIM};
-  ck_assert_uint_eq(hem__flat_pick(distance, vectors, query, &(hem__picked){picked, picks}, k, found), places);
+  hem__vectors vectors = {.at = rows, .rows = count, .dim = DIM};
+  ck_assert_uint_eq(hem__flat_pick(distance, &vectors, query, &(hem__picked){picked, picks}, k, found), places);
   for (size_t i = 0; i < count && place < places; i++) {
     if (want[i].row % 3 != 1) continue;
     if (found[place].row != want[i].row || found[place].key != (float)want[i].key)
@@ -109,7 +109,7 @@ END_TEST
 START_TEST(no_rows_give_no_answer) {
   float query[DIM] = {0};
   hem__near untouched = {.key = 5, .row = 5};
-  ck_assert_uint_eq(hem__flat_search(HEM_L2, (hem__matrix){.dim = DIM}, query, 10, &untouched), 0);
+  ck_assert_uint_eq(hem__flat_search(HEM_L2, &(hem__vectors){.dim = DIM}, query, 10, &untouched), 0);
   ck_assert_uint_eq(untouched.row, 5);
 }
 END_TEST

@@ -50,8 +50,12 @@ static void make(const char *factory, hem_distance distance, hem__made_graph *ma
 
 static hem_status read_bytes(const uint8_t *bytes, size_t size, hem_distance distance, hem__matrix of, hem__graph *out,
                              hem_error *err) {
-  hem__graph_source source = {
-      .bytes = bytes, .size = size, .name = "c0000.faiss", .distance = distance, .vectors = of, .ef_search = EF};
+  hem__graph_source source = {.bytes = bytes,
+                              .size = size,
+                              .name = "c0000.faiss",
+                              .distance = distance,
+                              .vectors = hem__floats(of),
+                              .ef_search = EF};
   return hem__graph_read(&source, out, err);
 }
 
@@ -109,8 +113,11 @@ START_TEST(ef_may_come_from_the_file) {
   hem__made_graph made;
   hem__graph g;
   make("HNSW4", HEM_L2, &made);
-  hem__graph_source source = {
-      .bytes = made.file.at, .size = made.file.size, .name = "c0000.faiss", .distance = HEM_L2, .vectors = vectors};
+  hem__graph_source source = {.bytes = made.file.at,
+                              .size = made.file.size,
+                              .name = "c0000.faiss",
+                              .distance = HEM_L2,
+                              .vectors = hem__floats(vectors)};
   ck_ok(hem__graph_read(&source, &g, err));
   ck_assert_uint_eq(g.ef_search, EF);
   hem__made_graph_clear(&made);
@@ -118,8 +125,8 @@ START_TEST(ef_may_come_from_the_file) {
 END_TEST
 
 START_TEST(a_file_cut_anywhere_is_refused) {
-  static const char *const factories[] = {"HNSW4", "HNSW4_SQ8"};
-  for (size_t i = 0; i < 2; i++) {
+  static const char *const factories[] = {"HNSW4", "HNSW4_SQ8", "PCA3,HNSW4_SQ8"};
+  for (size_t i = 0; i < 3; i++) {
     hem__made_graph made;
     make(factories[i], HEM_L2, &made);
     for (size_t size = 0; size < made.file.size; size++) refuse(made.file.at, size, HEM_L2, vectors);
@@ -222,19 +229,57 @@ START_TEST(wrong_codes_are_refused) {
 }
 END_TEST
 
+/* Where FAISS writes what of PCA3, before the graph. */
+enum { MEAN = 58, AXES = 3 };
+
+START_TEST(wrong_projections_are_refused) {
+  hem__made_graph made;
+  float nan = NAN;
+  make("PCA3,HNSW4_SQ8", HEM_L2, &made);
+  ck_assert_uint_eq(made.graph.dim, AXES);
+  ck_assert_uint_eq(made.graph.projection.out, AXES);
+  ck_assert_uint_eq(made.graph.projection.in, DIM);
+  const hem__map *file = &made.file;
+  size_t eigenvalues = MEAN + 8 + 4 * DIM, trained = eigenvalues + 8 + 4 * DIM, bias = trained + 8 + 4 * DIM * DIM;
+  size_t matrix = bias + 1, shift = matrix + 8 + 4 * AXES * DIM, dims = shift + 8 + 4 * AXES, graph = dims + 9;
+  ck_assert_mem_eq(file->at + graph, "IHNs", 4);
+  refuse_int(file, 4, DIM - 1);
+  refuse_long(file, 8, ROWS - 1);
+  refuse_int(file, 33, 0); /* metric */
+  refuse_int(file, 37, 2); /* transforms */
+  refuse_int(file, 37, 0);
+  refuse_with(file, 41, "PcAm", 4);
+  refuse_long(file, MEAN, UINT64_MAX / 4 + 2);
+  refuse_long(file, eigenvalues, DIM + 1);
+  refuse_long(file, matrix, AXES * DIM - 1);
+  refuse_with(file, matrix + 8, &nan, sizeof nan);
+  refuse_long(file, shift, AXES - 1);
+  refuse_with(file, shift + 8, &nan, sizeof nan);
+  refuse_int(file, dims, DIM + 1);
+  refuse_int(file, dims + 4, 0);
+  refuse_int(file, dims + 4, -1);
+  refuse_int(file, dims + 4, AXES - 1);
+  refuse_int(file, dims + 4, DIM + 1);
+  refuse_with(file, graph, "IHNf", 4);
+  refuse_int(file, graph + 4, DIM);
+  hem__made_graph_clear(&made);
+}
+END_TEST
+
 /* Rounds are counted in a byte; a scratch serves graphs of all sizes. */
 START_TEST(a_scratch_lasts) {
   enum { TIMES = 1000, FEW = 40 };
-  hem__made_graph made, small, coded;
+  hem__made_graph made, small, coded, projected;
   hem__graph_scratch s = {0}, fresh = {0};
   make("HNSW4", HEM_L2, &made);
   make("HNSW4_SQ8", HEM_L2, &coded);
+  make("PCA3,HNSW4_SQ8", HEM_L2, &projected);
   int held = hem__omp_hold();
   hem__make_graph("HNSW4", HEM_L2, (hem__matrix){values, FEW, DIM}, EF, &small);
   hem__omp_release(held);
-  const hem__graph *graphs[] = {&small.graph, &made.graph, &coded.graph};
+  const hem__graph *graphs[] = {&small.graph, &made.graph, &coded.graph, &projected.graph};
   for (size_t i = 0; i < TIMES; i++) {
-    const hem__graph *g = graphs[i % 3];
+    const hem__graph *g = graphs[i % 4];
     const float *query = values + i % FEW * DIM;
     hem__graph_scratch_clear(&fresh);
     ck_ok(hem__graph_reserve(g, K, &s, err));
@@ -248,6 +293,7 @@ START_TEST(a_scratch_lasts) {
   hem__made_graph_clear(&made);
   hem__made_graph_clear(&small);
   hem__made_graph_clear(&coded);
+  hem__made_graph_clear(&projected);
 }
 END_TEST
 
@@ -299,5 +345,5 @@ END_TEST
 
 HEM_TESTS("graph", what_faiss_wrote_is_read_at_any_address, ef_may_come_from_the_file, a_file_cut_anywhere_is_refused,
           a_graph_of_other_vectors_is_refused, wrong_levels_and_offsets_are_refused, wrong_links_are_refused,
-          wrong_codes_are_refused, a_scratch_lasts, what_was_met_long_ago_is_forgotten,
+          wrong_codes_are_refused, wrong_projections_are_refused, a_scratch_lasts, what_was_met_long_ago_is_forgotten,
           all_rows_are_found_where_links_lead_to_them)

@@ -90,10 +90,10 @@ START_TEST(a_generation_that_cannot_be_opened_is_not_taken_up) {
   hem__live *live = open_live(store);
   hem__seat *seat = NULL;
   free(publish(folder, 2));
-  char *vectors = hem__test_path(store, "generations/000002/c0000.f32");
+  char *vectors = hem__test_path(store, "generations/000002/c0000.bytes");
   ck_assert_int_eq(truncate(vectors, 4), 0);
   bool changed = false;
-  ck_fails(hem__live_reload(live, &changed, err), HEM_ECORRUPT, "c0000.f32");
+  ck_fails(hem__live_reload(live, &changed, err), HEM_ECORRUPT, "c0000.bytes");
   ck_ok(hem__seat_take(live, &seat, err));
   check_first(seat, "1-a");
   hem__seat_give(live, seat);

@@ -143,6 +143,35 @@ START_TEST(without_a_metric_a_manifest_is_of_version_1) {
 }
 END_TEST
 
+START_TEST(vectors_of_bytes_are_printed_and_parsed) {
+  static const uint32_t divisors[] = {1, 255};
+  hem__generation_category bytes = categories[0];
+  hem__manifest m = sample, read;
+  m.categories = &bytes;
+  m.category_count = 1;
+  for (size_t i = 0; i < 2; i++) {
+    char *json = NULL;
+    size_t size;
+    bytes.divisor = divisors[i];
+    bytes.vectors.size = 1200 * 3;
+    ck_ok(hem__manifest_print(&m, &json, &size, err));
+    ck_ok(hem__manifest_parse(json, size, "manifest.json", &read, err));
+    ck_assert_uint_eq(read.categories[0].divisor, divisors[i]);
+    json_t *root = json_loadb(json, size, 0, NULL), *coat = json_array_get(json_object_get(root, "categories"), 0);
+    ck_assert_int_eq(json_integer_value(json_object_get(root, "version")), 3);
+    json_object_set_new(coat, "divisor", json_integer(2));
+    ck_fails(parse(root, err), HEM_ECORRUPT, "divisor");
+    json_object_set_new(coat, "divisor", json_string("1"));
+    ck_fails(parse(root, err), HEM_ECORRUPT, "divisor");
+    json_object_del(coat, "divisor");
+    ck_fails(parse(root, err), HEM_ECORRUPT, "vectors");
+    json_decref(root);
+    hem__manifest_clear(&read);
+    free(json);
+  }
+}
+END_TEST
+
 START_TEST(every_name_of_a_distance_goes_both_ways) {
   for (hem_distance d = HEM_L2; d <= HEM_IP; d++) {
     hem__manifest m = sample, back;
@@ -295,8 +324,10 @@ END_TEST
 
 START_TEST(another_format_or_version_is_told_apart_from_damage) {
   json_t *root = sample_json();
-  json_object_set_new(root, "version", json_integer(3));
+  json_object_set_new(root, "version", json_integer(4));
   ck_fails(parse(root, err), HEM_EVERSION, "newer Hemline");
+  json_object_set_new(root, "version", json_integer(0));
+  ck_fails(parse(root, err), HEM_EVERSION, "versions 1 to 3");
   json_object_del(root, "version");
   ck_fails(parse(root, err), HEM_EVERSION, "manifest.json");
   json_object_set_new(root, "version", json_integer(1));
@@ -340,8 +371,9 @@ START_TEST(a_name_that_is_not_utf8_is_not_printed) {
 END_TEST
 
 HEM_TESTS("manifest_json", what_is_printed_is_parsed, a_metric_is_printed_and_parsed,
-          without_a_metric_a_manifest_is_of_version_1, a_metrics_fields_are_refused_by_name,
-          every_name_of_a_distance_goes_both_ways, a_missing_or_odd_field_is_refused_by_name,
-          numbers_out_of_range_are_refused, checksums_must_be_checksums, files_outside_the_generation_are_refused,
-          two_categories_of_one_name_are_refused, another_format_or_version_is_told_apart_from_damage,
-          text_that_is_not_json_is_refused, no_part_of_a_manifest_is_a_manifest, a_name_that_is_not_utf8_is_not_printed)
+          without_a_metric_a_manifest_is_of_version_1, vectors_of_bytes_are_printed_and_parsed,
+          a_metrics_fields_are_refused_by_name, every_name_of_a_distance_goes_both_ways,
+          a_missing_or_odd_field_is_refused_by_name, numbers_out_of_range_are_refused, checksums_must_be_checksums,
+          files_outside_the_generation_are_refused, two_categories_of_one_name_are_refused,
+          another_format_or_version_is_told_apart_from_damage, text_that_is_not_json_is_refused,
+          no_part_of_a_manifest_is_a_manifest, a_name_that_is_not_utf8_is_not_printed)

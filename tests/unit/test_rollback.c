@@ -120,7 +120,7 @@ START_TEST(what_cannot_be_gone_back_to_is_said) {
 END_TEST
 
 START_TEST(damaged_files_are_not_made_current) {
-  static const char *const files[] = {"gallery.bin", "manifest.json", "c0000.f32"};
+  static const char *const files[] = {"gallery.bin", "manifest.json", "c0000.bytes"};
   for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
     shop s = {.folder = hem__test_folder()};
     char number[16] = "", name[64];
