@@ -29,12 +29,14 @@ typedef struct lingerer {
 struct hem__door {
   hem__door_options o;
   pthread_t thread;
-  int wake; /* eventfd */
+  bool open; /* the thread runs */
+  int wake;  /* eventfd */
   atomic_bool shut, ending;
   uint64_t pause_until_ms; /* the system has no file descriptors left */
   pthread_mutex_t lock;    /* guards what follows; a guest in the list has an open fd. Nothing slow is done under it */
   hem__guest *guests;
-  size_t count;
+  size_t count,
+      coming; /* coming: handed over, and not arrived: they have their place, or a rush would exceed the most */
   lingerer lingerers[LINGERERS];
   size_t lingering;
 };
@@ -90,9 +92,8 @@ void hem__guest_enter(hem__guest *guest, hem__door *door, int fd) {
   guest->next = door->guests;
   if (door->guests) door->guests->previous = guest;
   door->guests = guest;
-  bool first = door->count++ == 0;
+  door->count++;
   pthread_mutex_unlock(&door->lock);
-  if (first) wake(door); /* it has somebody to look after now */
 }
 
 void hem__guest_leave(hem__guest *guest) {
@@ -245,8 +246,23 @@ static void turn_away(hem__door *door, int fd) {
   pthread_mutex_unlock(&door->lock);
 }
 
+/* A place for one more. */
+static bool make_place(hem__door *door) {
+  pthread_mutex_lock(&door->lock);
+  bool place = door->count + door->coming < door->o.connections_max;
+  door->coming += place;
+  pthread_mutex_unlock(&door->lock);
+  return place;
+}
+
+void hem__door_arrived(hem__door *door) {
+  pthread_mutex_lock(&door->lock);
+  door->coming--;
+  pthread_mutex_unlock(&door->lock);
+}
+
 static void let_in(hem__door *door) {
-  for (int i = 0; i < 64; i++) { /* then others are looked after */
+  for (int i = 0; i < 64 && !atomic_load(&door->shut); i++) { /* then others are looked after */
     struct sockaddr_storage address;
     socklen_t size = sizeof address;
     int fd = accept4(door->o.fd, (struct sockaddr *)&address, &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
@@ -256,19 +272,24 @@ static void let_in(hem__door *door) {
       return;
     }
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int));
-    if (hem__door_guests(door) >= door->o.connections_max) {
-      turn_away(door, fd);
-    } else {
+    if (make_place(door)) {
       door->o.take_in(door->o.context, fd, (struct sockaddr *)&address, size);
+    } else {
+      turn_away(door, fd);
     }
   }
 }
 
+/* Milliseconds between two looks at all guests. */
+static unsigned interval(const hem__door *door) {
+  unsigned often = door->o.deadline_ms / 8;
+  return often < 5 ? 5 : often > 100 ? 100 : often;
+}
+
 /* How long nothing needs to be looked after: for ever, where nobody is there. */
 static int patience(hem__door *door, size_t lingering) {
-  unsigned often = door->o.deadline_ms / 8;
   if (!hem__door_guests(door) && !lingering && now_ms() >= door->pause_until_ms) return -1;
-  return often < 5 ? 5 : often > 100 ? 100 : (int)often;
+  return (int)interval(door);
 }
 
 static size_t poll_all(hem__door *door, struct pollfd *waits) {
@@ -293,7 +314,8 @@ static void *watch(void *argument) {
     if (waits[0].revents && read(door->wake, &ignored, sizeof ignored) < 0 && errno != EAGAIN) break;
     if (waits[1].revents) let_in(door);
     if (lingering) look_after_lingerers(door);
-    if (now_ms() == looked) continue; /* many come in at once: those inside are looked at no more often for that */
+    /* Many come and go: those inside are looked at no more often for that. */
+    if (now_ms() < looked + interval(door) && !(atomic_load(&door->shut) && waits[0].revents)) continue;
     looked = now_ms();
     look_after_guests(door);
   }
@@ -302,7 +324,7 @@ static void *watch(void *argument) {
 
 /* ---- from the outside ---- */
 
-hem_status hem__door_open(const hem__door_options *options, hem__door **out, hem_error *err) {
+hem_status hem__door_new(const hem__door_options *options, hem__door **out, hem_error *err) {
   hem__door *door = NULL;
   hem_status status = hem__alloc(1, sizeof *door, "connections", &door, err);
   if (status) {
@@ -314,23 +336,21 @@ hem_status hem__door_open(const hem__door_options *options, hem__door **out, hem
   pthread_mutex_init(&door->lock, NULL);
   if (door->wake < 0) {
     status = hem__fail_errno(err, "cannot listen");
-  } else if (pthread_create(&door->thread, NULL, watch, door) != 0) {
-    status = hem__fail(err, HEM_ENOMEM, "the system gives no more threads");
-  }
-  if (!status) {
+    hem__door_close(door);
+  } else {
     *out = door;
-    return HEM_OK;
   }
-  if (door->wake >= 0) close(door->wake);
-  pthread_mutex_destroy(&door->lock);
-  close(options->fd);
-  free(door);
   return status;
+}
+
+hem_status hem__door_open(hem__door *door, hem_error *err) {
+  door->open = pthread_create(&door->thread, NULL, watch, door) == 0;
+  return door->open ? HEM_OK : hem__fail(err, HEM_ENOMEM, "the system gives no more threads");
 }
 
 size_t hem__door_guests(hem__door *door) {
   pthread_mutex_lock(&door->lock);
-  size_t count = door->count;
+  size_t count = door->count + door->coming;
   pthread_mutex_unlock(&door->lock);
   return count;
 }
@@ -346,14 +366,19 @@ void hem__door_clear(hem__door *door) {
   pthread_mutex_unlock(&door->lock);
 }
 
-void hem__door_close(hem__door *door) {
-  if (!door) return;
+void hem__door_end(hem__door *door) {
   atomic_store(&door->ending, true);
   wake(door);
-  pthread_join(door->thread, NULL);
+  if (door->open) pthread_join(door->thread, NULL);
+  door->open = false;
+}
+
+void hem__door_close(hem__door *door) {
+  if (!door) return;
+  hem__door_end(door);
   for (size_t i = 0; i < door->lingering; i++) close(door->lingerers[i].fd);
   pthread_mutex_destroy(&door->lock);
-  close(door->wake);
+  if (door->wake >= 0) close(door->wake);
   close(door->o.fd);
   free(door);
 }

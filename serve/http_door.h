@@ -39,12 +39,20 @@ typedef struct hem__door_options {
   void *context;
 } hem__door_options;
 
-hem_status hem__door_open(const hem__door_options *options, hem__door **out, hem_error *err);
+/* Nobody is let in yet: take_in may want the door. Errors: ENOMEM, EIO. */
+hem_status hem__door_new(const hem__door_options *options, hem__door **out, hem_error *err);
+/* Errors: ENOMEM. */
+hem_status hem__door_open(hem__door *door, hem_error *err);
+/* Whom take_in was given is a guest by now, or gone. Any thread. */
+void hem__door_arrived(hem__door *door);
 /* Nobody is let in any more; who asks nothing leaves. */
 void hem__door_shut(hem__door *door);
 /* Everybody leaves. */
 void hem__door_clear(hem__door *door);
+/* Those on their way in among them. */
 size_t hem__door_guests(hem__door *door);
+/* From here on take_in is not called, and nobody is looked after. Guests may still leave. */
+void hem__door_end(hem__door *door);
 /* Once all have left. */
 void hem__door_close(hem__door *door);
 
