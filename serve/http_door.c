@@ -16,7 +16,7 @@
 #include "serve/http_exchange.h"
 
 enum { TCP_CLOSE_WAIT = 8 }; /* of the kernel's tcp_states.h, which no header hands out beside linux/tcp.h */
-enum { LINGERERS = 64, LINGER_MS = 2000, LINGER_BYTES = 8 << 20, PAUSE_MS = 100 };
+enum { LINGERERS = 64, LINGER_MS = 2000, LINGER_BYTES = 8 << 20, PAUSE_MS = 100, REST = 9 };
 
 /* A connection that is over but for what the client still sends: were it closed, the client's system would be told to
  * forget what it was sent last. */
@@ -280,16 +280,11 @@ static void let_in(hem__door *door) {
   }
 }
 
-/* Milliseconds between two looks at all guests. */
-static unsigned interval(const hem__door *door) {
-  unsigned often = door->o.deadline_ms / 8;
-  return often < 5 ? 5 : often > 100 ? 100 : often;
-}
-
 /* How long nothing needs to be looked after: for ever, where nobody is there. */
 static int patience(hem__door *door, size_t lingering) {
+  unsigned often = door->o.deadline_ms / 8;
   if (!hem__door_guests(door) && !lingering && now_ms() >= door->pause_until_ms) return -1;
-  return (int)interval(door);
+  return often < 5 ? 5 : often > 100 ? 100 : (int)often;
 }
 
 static size_t poll_all(hem__door *door, struct pollfd *waits) {
@@ -307,17 +302,17 @@ static size_t poll_all(hem__door *door, struct pollfd *waits) {
 static void *watch(void *argument) {
   hem__door *door = argument;
   struct pollfd waits[2 + LINGERERS];
-  uint64_t looked = 0;
+  uint64_t next = 0; /* however many come and go, a tenth of a core is for looking at those inside */
   while (!atomic_load(&door->ending)) {
     uint64_t ignored;
     size_t lingering = poll_all(door, waits);
     if (waits[0].revents && read(door->wake, &ignored, sizeof ignored) < 0 && errno != EAGAIN) break;
     if (waits[1].revents) let_in(door);
     if (lingering) look_after_lingerers(door);
-    /* Many come and go: those inside are looked at no more often for that. */
-    if (now_ms() < looked + interval(door) && !(atomic_load(&door->shut) && waits[0].revents)) continue;
-    looked = now_ms();
+    uint64_t begun = hem__http_now_ns();
+    if (begun < next && !(atomic_load(&door->shut) && waits[0].revents)) continue;
     look_after_guests(door);
+    next = hem__http_now_ns() + REST * (hem__http_now_ns() - begun);
   }
   return NULL;
 }
