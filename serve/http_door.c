@@ -16,7 +16,7 @@
 #include "serve/http_exchange.h"
 
 enum { TCP_CLOSE_WAIT = 8 }; /* of the kernel's tcp_states.h, which no header hands out beside linux/tcp.h */
-enum { LINGERERS = 64, LINGER_MS = 2000, LINGER_BYTES = 8 << 20, PAUSE_MS = 100, REST = 9 };
+enum { LINGERERS = 64, LINGER_MS = 2000, LINGER_BYTES = 8 << 20, PAUSE_MS = 100, OVER_MS = 20, REST = 9 };
 
 /* A connection that is over but for what the client still sends: were it closed, the client's system would be told to
  * forget what it was sent last. */
@@ -81,7 +81,8 @@ static void add_lingerer(hem__door *door, int fd) {
 void hem__guest_enter(hem__guest *guest, hem__door *door, int fd) {
   guest->door = door;
   guest->fd = fd;
-  guest->linger = guest->seen_over = false;
+  guest->linger = false;
+  guest->over_ms = 0;
   guest->seen_requests = 0;
   guest->seen_bytes = 0;
   atomic_store(&guest->requests, 0);
@@ -180,11 +181,14 @@ static void end(hem__guest *guest, bool say_why) {
   cut(guest);
 }
 
-/* A line that is over, and has been for a look: libmicrohttpd does not see that a client is done where it learns it in
- * one with the last bytes (epoll tells once, and it reads once). */
+/* A line that is over, and has been for a while (what was read last may not have been understood yet): libmicrohttpd
+ * does not see that a client is done where it learns it in one with the last bytes (epoll tells once, and it reads
+ * once). */
 static void look_at_waiting(hem__door *door, hem__guest *guest, uint64_t since, uint64_t now) {
   line l = look_at_line(guest->fd);
-  if (l.over && guest->seen_over) {
+  if (!l.over) guest->over_ms = 0;
+  if (l.over && !guest->over_ms) guest->over_ms = now;
+  if (l.over && now >= guest->over_ms + OVER_MS) {
     end(guest, since != 0);
   } else if (since && now > since + door->o.deadline_ms) {
     end(guest, l.bytes > 0);
@@ -192,7 +196,6 @@ static void look_at_waiting(hem__door *door, hem__guest *guest, uint64_t since, 
     if (atomic_load(&door->shut)) cut(guest);
     look_for_begin(guest, l.bytes, now);
   }
-  guest->seen_over = l.over;
 }
 
 static void look_at(hem__door *door, hem__guest *guest, uint64_t now) {
@@ -202,7 +205,7 @@ static void look_at(hem__door *door, hem__guest *guest, uint64_t now) {
   if (state == HEM__GUEST_WAITING) {
     look_at_waiting(door, guest, since, now);
   } else {
-    guest->seen_over = false;
+    guest->over_ms = 0;
   }
 }
 

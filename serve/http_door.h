@@ -27,7 +27,7 @@ typedef struct hem__guest {
   bool linger;                   /* the client may still be sending: read on after the end */
   uint32_t seen_requests;        /* the door's own: when it last looked, and ... */
   uint64_t seen_bytes;           /* ... how much had come in by then */
-  bool seen_over;                /* and nothing more would */
+  uint64_t over_ms;              /* since when nothing more comes in, and all of it was read; 0: it is not so */
   struct hem__guest *next, *previous;
 } hem__guest;
 
