@@ -374,7 +374,7 @@ static hem_status start_loops(hem__http *http, hem_error *err) {
     if (!http->daemons[i])
       status = hem__fail(err, HEM_ENOMEM, "libmicrohttpd cannot start: no memory or file descriptors");
     else
-      status = hem__http_loop_start(http->daemons[i], &http->looking, &http->loops[i], err);
+      status = hem__http_loop_start(http->daemons[i], http->door, &http->looking, &http->loops[i], err);
   }
   return status;
 }
@@ -400,20 +400,18 @@ hem_status hem__http_start(hem__service *service, const hem__http_options *optio
   if (status) goto done;
   fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
   http->port = port_of(fd);
-  status = start_loops(http, err);
-  if (status) {
-    close(fd);
-    goto done;
-  }
-  status = hem__door_open(&(hem__door_options){.fd = fd,
-                                               .connections_max = http->shared.options.connections_max,
-                                               .deadline_ms = http->shared.options.deadline_ms,
-                                               .take_in = take_in,
-                                               .context = http},
-                          &http->door, err);
+  status = hem__door_new(&(hem__door_options){.fd = fd,
+                                              .connections_max = http->shared.options.connections_max,
+                                              .deadline_ms = http->shared.options.deadline_ms,
+                                              .take_in = take_in,
+                                              .context = http},
+                         &http->door, err);
+  if (!status) status = start_loops(http, err);
+  if (!status) status = hem__door_open(http->door, err);
 done:
   if (status) {
     stop_loops(http);
+    hem__door_close(http->door);
     free(http);
   } else {
     *out = http;
@@ -437,6 +435,7 @@ void hem__http_stop(hem__http *http, unsigned grace_ms) {
   atomic_store(&http->stopping, true);
   while (atomic_load(&http->suspended)) pause_ms(5);
   hem__door_clear(http->door);
+  hem__door_end(http->door); /* first: it hands connections to the loops */
   stop_loops(http);
   hem__door_close(http->door);
   free(http);

@@ -16,7 +16,7 @@
 #include "serve/http_exchange.h"
 
 enum { TCP_CLOSE_WAIT = 8 }; /* of the kernel's tcp_states.h, which no header hands out beside linux/tcp.h */
-enum { LINGERERS = 64, LINGER_MS = 2000, LINGER_BYTES = 8 << 20, PAUSE_MS = 100 };
+enum { LINGERERS = 64, LINGER_MS = 2000, LINGER_BYTES = 8 << 20, PAUSE_MS = 100, OVER_MS = 20, REST = 9 };
 
 /* A connection that is over but for what the client still sends: were it closed, the client's system would be told to
  * forget what it was sent last. */
@@ -29,12 +29,14 @@ typedef struct lingerer {
 struct hem__door {
   hem__door_options o;
   pthread_t thread;
-  int wake; /* eventfd */
+  bool open; /* the thread runs */
+  int wake;  /* eventfd */
   atomic_bool shut, ending;
   uint64_t pause_until_ms; /* the system has no file descriptors left */
   pthread_mutex_t lock;    /* guards what follows; a guest in the list has an open fd. Nothing slow is done under it */
   hem__guest *guests;
-  size_t count;
+  size_t count,
+      coming; /* coming: handed over, and not arrived: they have their place, or a rush would exceed the most */
   lingerer lingerers[LINGERERS];
   size_t lingering;
 };
@@ -79,7 +81,8 @@ static void add_lingerer(hem__door *door, int fd) {
 void hem__guest_enter(hem__guest *guest, hem__door *door, int fd) {
   guest->door = door;
   guest->fd = fd;
-  guest->linger = guest->seen_over = false;
+  guest->linger = false;
+  guest->over_ms = 0;
   guest->seen_requests = 0;
   guest->seen_bytes = 0;
   atomic_store(&guest->requests, 0);
@@ -90,9 +93,8 @@ void hem__guest_enter(hem__guest *guest, hem__door *door, int fd) {
   guest->next = door->guests;
   if (door->guests) door->guests->previous = guest;
   door->guests = guest;
-  bool first = door->count++ == 0;
+  door->count++;
   pthread_mutex_unlock(&door->lock);
-  if (first) wake(door); /* it has somebody to look after now */
 }
 
 void hem__guest_leave(hem__guest *guest) {
@@ -179,11 +181,14 @@ static void end(hem__guest *guest, bool say_why) {
   cut(guest);
 }
 
-/* A line that is over, and has been for a look: libmicrohttpd does not see that a client is done where it learns it in
- * one with the last bytes (epoll tells once, and it reads once). */
+/* A line that is over, and has been for a while (what was read last may not have been understood yet): libmicrohttpd
+ * does not see that a client is done where it learns it in one with the last bytes (epoll tells once, and it reads
+ * once). */
 static void look_at_waiting(hem__door *door, hem__guest *guest, uint64_t since, uint64_t now) {
   line l = look_at_line(guest->fd);
-  if (l.over && guest->seen_over) {
+  if (!l.over) guest->over_ms = 0;
+  if (l.over && !guest->over_ms) guest->over_ms = now;
+  if (l.over && now >= guest->over_ms + OVER_MS) {
     end(guest, since != 0);
   } else if (since && now > since + door->o.deadline_ms) {
     end(guest, l.bytes > 0);
@@ -191,7 +196,6 @@ static void look_at_waiting(hem__door *door, hem__guest *guest, uint64_t since, 
     if (atomic_load(&door->shut)) cut(guest);
     look_for_begin(guest, l.bytes, now);
   }
-  guest->seen_over = l.over;
 }
 
 static void look_at(hem__door *door, hem__guest *guest, uint64_t now) {
@@ -201,7 +205,7 @@ static void look_at(hem__door *door, hem__guest *guest, uint64_t now) {
   if (state == HEM__GUEST_WAITING) {
     look_at_waiting(door, guest, since, now);
   } else {
-    guest->seen_over = false;
+    guest->over_ms = 0;
   }
 }
 
@@ -245,8 +249,23 @@ static void turn_away(hem__door *door, int fd) {
   pthread_mutex_unlock(&door->lock);
 }
 
+/* A place for one more. */
+static bool make_place(hem__door *door) {
+  pthread_mutex_lock(&door->lock);
+  bool place = door->count + door->coming < door->o.connections_max;
+  door->coming += place;
+  pthread_mutex_unlock(&door->lock);
+  return place;
+}
+
+void hem__door_arrived(hem__door *door) {
+  pthread_mutex_lock(&door->lock);
+  door->coming--;
+  pthread_mutex_unlock(&door->lock);
+}
+
 static void let_in(hem__door *door) {
-  for (int i = 0; i < 64; i++) { /* then others are looked after */
+  for (int i = 0; i < 64 && !atomic_load(&door->shut); i++) { /* then others are looked after */
     struct sockaddr_storage address;
     socklen_t size = sizeof address;
     int fd = accept4(door->o.fd, (struct sockaddr *)&address, &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
@@ -256,10 +275,10 @@ static void let_in(hem__door *door) {
       return;
     }
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int));
-    if (hem__door_guests(door) >= door->o.connections_max) {
-      turn_away(door, fd);
-    } else {
+    if (make_place(door)) {
       door->o.take_in(door->o.context, fd, (struct sockaddr *)&address, size);
+    } else {
+      turn_away(door, fd);
     }
   }
 }
@@ -286,23 +305,24 @@ static size_t poll_all(hem__door *door, struct pollfd *waits) {
 static void *watch(void *argument) {
   hem__door *door = argument;
   struct pollfd waits[2 + LINGERERS];
-  uint64_t looked = 0;
+  uint64_t next = 0; /* however many come and go, a tenth of a core is for looking at those inside */
   while (!atomic_load(&door->ending)) {
     uint64_t ignored;
     size_t lingering = poll_all(door, waits);
     if (waits[0].revents && read(door->wake, &ignored, sizeof ignored) < 0 && errno != EAGAIN) break;
     if (waits[1].revents) let_in(door);
     if (lingering) look_after_lingerers(door);
-    if (now_ms() == looked) continue; /* many come in at once: those inside are looked at no more often for that */
-    looked = now_ms();
+    uint64_t begun = hem__http_now_ns();
+    if (begun < next && !(atomic_load(&door->shut) && waits[0].revents)) continue;
     look_after_guests(door);
+    next = hem__http_now_ns() + REST * (hem__http_now_ns() - begun);
   }
   return NULL;
 }
 
 /* ---- from the outside ---- */
 
-hem_status hem__door_open(const hem__door_options *options, hem__door **out, hem_error *err) {
+hem_status hem__door_new(const hem__door_options *options, hem__door **out, hem_error *err) {
   hem__door *door = NULL;
   hem_status status = hem__alloc(1, sizeof *door, "connections", &door, err);
   if (status) {
@@ -314,23 +334,21 @@ hem_status hem__door_open(const hem__door_options *options, hem__door **out, hem
   pthread_mutex_init(&door->lock, NULL);
   if (door->wake < 0) {
     status = hem__fail_errno(err, "cannot listen");
-  } else if (pthread_create(&door->thread, NULL, watch, door) != 0) {
-    status = hem__fail(err, HEM_ENOMEM, "the system gives no more threads");
-  }
-  if (!status) {
+    hem__door_close(door);
+  } else {
     *out = door;
-    return HEM_OK;
   }
-  if (door->wake >= 0) close(door->wake);
-  pthread_mutex_destroy(&door->lock);
-  close(options->fd);
-  free(door);
   return status;
+}
+
+hem_status hem__door_open(hem__door *door, hem_error *err) {
+  door->open = pthread_create(&door->thread, NULL, watch, door) == 0;
+  return door->open ? HEM_OK : hem__fail(err, HEM_ENOMEM, "the system gives no more threads");
 }
 
 size_t hem__door_guests(hem__door *door) {
   pthread_mutex_lock(&door->lock);
-  size_t count = door->count;
+  size_t count = door->count + door->coming;
   pthread_mutex_unlock(&door->lock);
   return count;
 }
@@ -346,14 +364,19 @@ void hem__door_clear(hem__door *door) {
   pthread_mutex_unlock(&door->lock);
 }
 
-void hem__door_close(hem__door *door) {
-  if (!door) return;
+void hem__door_end(hem__door *door) {
   atomic_store(&door->ending, true);
   wake(door);
-  pthread_join(door->thread, NULL);
+  if (door->open) pthread_join(door->thread, NULL);
+  door->open = false;
+}
+
+void hem__door_close(hem__door *door) {
+  if (!door) return;
+  hem__door_end(door);
   for (size_t i = 0; i < door->lingering; i++) close(door->lingerers[i].fd);
   pthread_mutex_destroy(&door->lock);
-  close(door->wake);
+  if (door->wake >= 0) close(door->wake);
   close(door->o.fd);
   free(door);
 }

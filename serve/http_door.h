@@ -27,7 +27,7 @@ typedef struct hem__guest {
   bool linger;                   /* the client may still be sending: read on after the end */
   uint32_t seen_requests;        /* the door's own: when it last looked, and ... */
   uint64_t seen_bytes;           /* ... how much had come in by then */
-  bool seen_over;                /* and nothing more would */
+  uint64_t over_ms;              /* since when nothing more comes in, and all of it was read; 0: it is not so */
   struct hem__guest *next, *previous;
 } hem__guest;
 
@@ -39,12 +39,20 @@ typedef struct hem__door_options {
   void *context;
 } hem__door_options;
 
-hem_status hem__door_open(const hem__door_options *options, hem__door **out, hem_error *err);
+/* Nobody is let in yet: take_in may want the door. Errors: ENOMEM, EIO. */
+hem_status hem__door_new(const hem__door_options *options, hem__door **out, hem_error *err);
+/* Errors: ENOMEM. */
+hem_status hem__door_open(hem__door *door, hem_error *err);
+/* Whom take_in was given is a guest by now, or gone. Any thread. */
+void hem__door_arrived(hem__door *door);
 /* Nobody is let in any more; who asks nothing leaves. */
 void hem__door_shut(hem__door *door);
 /* Everybody leaves. */
 void hem__door_clear(hem__door *door);
+/* Those on their way in among them. */
 size_t hem__door_guests(hem__door *door);
+/* From here on take_in is not called, and nobody is looked after. Guests may still leave. */
+void hem__door_end(hem__door *door);
 /* Once all have left. */
 void hem__door_close(hem__door *door);
 

@@ -25,6 +25,7 @@ typedef struct newcomer {
 
 struct hem__http_loop {
   struct MHD_Daemon *daemon;
+  hem__door *door;
   int epoll, wake;
   pthread_t thread;
   _Atomic(newcomer *) newcomers; /* the last one first */
@@ -70,6 +71,7 @@ static void take_in(hem__http_loop *l) {
     next = first->next;
     /* Closes it, where it fails. */
     MHD_add_connection(l->daemon, first->fd, (const struct sockaddr *)&first->address, first->size);
+    hem__door_arrived(l->door);
     free(first);
   }
 }
@@ -107,6 +109,7 @@ void hem__http_loop_add(hem__http_loop *l, int fd, const struct sockaddr *addres
   newcomer *n = NULL;
   if (size > sizeof n->address || hem__alloc(1, sizeof *n, "a connection", &n, NULL)) {
     close(fd);
+    hem__door_arrived(l->door);
     return;
   }
   n->fd = fd;
@@ -122,12 +125,14 @@ static void loop_free(hem__http_loop *l) {
   free(l);
 }
 
-hem_status hem__http_loop_start(struct MHD_Daemon *daemon, atomic_bool *looking, hem__http_loop **out, hem_error *err) {
+hem_status hem__http_loop_start(struct MHD_Daemon *daemon, hem__door *door, atomic_bool *looking, hem__http_loop **out,
+                                hem_error *err) {
   hem__http_loop *l = NULL;
   hem_status status = hem__alloc(1, sizeof *l, "a thread", &l, err);
   if (status) return status;
   const union MHD_DaemonInfo *info = MHD_get_daemon_info(daemon, MHD_DAEMON_INFO_EPOLL_FD);
   l->daemon = daemon;
+  l->door = door;
   l->looking = looking;
   l->epoll = info ? info->epoll_fd : -1;
   l->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);

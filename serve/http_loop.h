@@ -7,16 +7,17 @@
 #include <stdatomic.h>
 #include <sys/socket.h>
 
-#include "base/status.h"
+#include "serve/http_door.h"
 
 struct MHD_Daemon;
 
 typedef struct hem__http_loop hem__http_loop;
 
-/* The daemon has no thread and does not listen. `looking` is shared by all loops of a server: one of them looks at a
- * time. Errors: ENOMEM, EIO. */
-hem_status hem__http_loop_start(struct MHD_Daemon *daemon, atomic_bool *looking, hem__http_loop **out, hem_error *err);
-/* The daemon stays. */
+/* The daemon has no thread and does not listen. The door is told who has arrived. `looking` is shared by all loops of a
+ * server: one of them looks at a time. Errors: ENOMEM, EIO. */
+hem_status hem__http_loop_start(struct MHD_Daemon *daemon, hem__door *door, atomic_bool *looking, hem__http_loop **out,
+                                hem_error *err);
+/* Once nobody hands over connections any more. The daemon stays. */
 void hem__http_loop_stop(hem__http_loop *loop);
 /* Hands over a connection; takes `fd`. Any thread. */
 void hem__http_loop_add(hem__http_loop *loop, int fd, const struct sockaddr *address, socklen_t size);

@@ -77,7 +77,8 @@ class Soak(support.Case):
         with open(self.at("access.log"), encoding="utf-8") as log:
             generations = {json.loads(line).get("generation") for line in log}
         self.assertGreaterEqual(len(generations - {None}), self.swaps, "not every generation was taken up")
-        if SECONDS >= 60:  # the first quarter warms up
+        # The first quarter warms up. ThreadSanitizer's own memory grows with what it has seen.
+        if SECONDS >= 60 and "TSAN_OPTIONS" not in os.environ:
             early = sorted(self.memory[len(self.memory) // 4:len(self.memory) // 2])
             late = sorted(self.memory[-len(early):])
             self.assertLess(late[len(late) // 2], 1.05 * early[len(early) // 2] + 1024, "memory grows")

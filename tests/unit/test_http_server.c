@@ -1,6 +1,10 @@
 /* The server's guard, with limits that are short enough to be waited for. */
+#include <dirent.h>
+#include <errno.h>
+#include <netinet/in.h>
 #include <pthread.h>
 #include <semaphore.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -297,6 +301,97 @@ START_TEST(many_clients_at_once) {
 }
 END_TEST
 
+/* ---- all at once ---- */
+
+static int try_connect(unsigned port) {
+  struct sockaddr_in at = {
+      .sin_family = AF_INET, .sin_port = htons((uint16_t)port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+  int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+  if (fd < 0 || connect(fd, (struct sockaddr *)&at, sizeof at) == 0 || errno == EINPROGRESS) return fd;
+  close(fd);
+  return -1;
+}
+
+/* Those on their way in have their place: a rush is turned away like any other connection too many. */
+START_TEST(a_rush_is_counted) {
+  enum { MOST = 4, RUSH = 40 };
+  int fds[RUSH], refused = 0;
+  hem__served s;
+  hem__serve(&s, (hem__http_options){.connections_max = MOST, .threads = 2}, 1, 1);
+  for (int i = 0; i < RUSH; i++) fds[i] = try_connect(s.port);
+  wait_ms(300);
+  for (int i = 0; i < RUSH; i++) {
+    ck_assert_int_ge(fds[i], 0);
+    ssize_t size = recv(fds[i], said, sizeof said - 1, MSG_DONTWAIT);
+    said[size > 0 ? size : 0] = '\0';
+    refused += says("503 Service Unavailable");
+    close(fds[i]);
+  }
+  ck_assert_int_eq(refused, RUSH - MOST);
+  for (int i = 0; s.stats.connections[HEM__FRONT_HTTP] && i < 500; i++) wait_ms(10);
+  check_served(s.port); /* every place was given back */
+  hem__served_end(&s, 1000);
+}
+END_TEST
+
+static int count_fds(void) {
+  DIR *folder = opendir("/proc/self/fd");
+  int count = 0;
+  ck_assert_ptr_nonnull(folder);
+  while (readdir(folder)) count++;
+  closedir(folder);
+  return count;
+}
+
+typedef struct rush {
+  unsigned port;
+  atomic_bool over;
+} rush;
+
+/* Comes, asks and goes, as fast as it can. */
+static void *keep_coming(void *argument) {
+  static const char ask[] = "GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n";
+  enum { AT_ONCE = 16 };
+  rush *r = argument;
+  int fds[AT_ONCE] = {0};
+  for (size_t i = 0; !atomic_load(&r->over); i++) {
+    int *fd = &fds[i % AT_ONCE];
+    if (*fd > 0) close(*fd);
+    *fd = try_connect(r->port);
+    if (*fd > 0 && i % 2) (void)!send(*fd, ask, sizeof ask - 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+  }
+  for (size_t i = 0; i < AT_ONCE; i++)
+    if (fds[i] > 0) close(fds[i]);
+  return NULL;
+}
+
+/* Whoever comes in while it stops is let go, and nothing of him stays. */
+START_TEST(it_stops_while_clients_come_in) {
+  enum { TIMES = 60, THREADS = 2 };
+  hem__served s;
+  hem__serve(&s, (hem__http_options){.threads = 1}, 1, 1);
+  hem__http_stop(s.http, 0);
+  int fds = count_fds();
+  for (int i = 0; i < TIMES; i++) {
+    pthread_t threads[THREADS];
+    hem__http_options options = {.address = "127.0.0.1:0", .fd = -1, .threads = 2, .connections_max = i % 3 ? 0 : 8};
+    ck_ok(hem__http_start(&s.service, &options, &s.http, err));
+    rush r = {.port = hem__http_port(s.http)};
+    for (int t = 0; t < THREADS; t++) pthread_create(&threads[t], NULL, keep_coming, &r);
+    wait_ms(1 + i % 10);
+    double begun = now();
+    hem__http_stop(s.http, i % 2 ? 0 : 30);
+    ck_assert_double_lt(now() - begun, 3);
+    atomic_store(&r.over, true);
+    for (int t = 0; t < THREADS; t++) pthread_join(threads[t], NULL);
+    ck_assert_int_eq((int)s.stats.connections[HEM__FRONT_HTTP], 0);
+  }
+  ck_assert_int_eq(count_fds(), fds);
+  hem__jobs_close(s.service.photos);
+  hem__live_close(s.service.live);
+}
+END_TEST
+
 START_TEST(addresses) {
   static const char *const wrong[] = {"",       "a",       "1.2.3.4", "127.0.0.1:",  "127.0.0.1:99999", "127.0.0.1:-1",
                                       "::1:80", "[::1]80", "1:2:3",   "127.0.0.1:8o"};
@@ -320,4 +415,4 @@ END_TEST
 
 HEM_TESTS("http_server", requests_have_to_come_in_in_time, a_client_that_is_done_is_let_go, connections_are_counted,
           bodies_are_counted, what_is_long_waits_and_what_is_quick_does_not, it_stops_when_what_was_asked_is_answered,
-          many_clients_at_once, addresses)
+          many_clients_at_once, a_rush_is_counted, it_stops_while_clients_come_in, addresses)
