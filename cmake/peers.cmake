@@ -1,0 +1,23 @@
+# What `hemline bench` says of FAISS, and the peers that it can measure where their headers are there.
+
+# Debian's own has its version in a header; the C API has none.
+set(HEMLINE_FAISS_VERSION "" CACHE STRING "FAISS's version, where it cannot be found")
+set(_faiss_version "${HEMLINE_FAISS_VERSION}")
+foreach(_part MAJOR MINOR PATCH)
+  if(_faiss_version STREQUAL "" AND EXISTS "${FAISS_C_INCLUDE_DIR}/faiss/Index.h")
+    file(STRINGS "${FAISS_C_INCLUDE_DIR}/faiss/Index.h" _faiss_line REGEX "define FAISS_VERSION_${_part} ")
+    string(REGEX REPLACE ".* ([0-9]+)$" "\\1" _faiss_${_part} "${_faiss_line}")
+  endif()
+endforeach()
+if(_faiss_version STREQUAL "" AND DEFINED _faiss_MAJOR)
+  set(_faiss_version "${_faiss_MAJOR}.${_faiss_MINOR}.${_faiss_PATCH}")
+elseif(_faiss_version STREQUAL "" AND EXISTS "${FAISS_C_INCLUDE_DIR}/../hemline-version")
+  file(READ "${FAISS_C_INCLUDE_DIR}/../hemline-version" _faiss_version)
+  string(STRIP "${_faiss_version}" _faiss_version)
+elseif(_faiss_version STREQUAL "")
+  set(_faiss_version "unknown")
+endif()
+if(HEMLINE_FAISS_RECIPE MATCHES "flags: *([^\n]*)")
+  string(APPEND _faiss_version " (${CMAKE_MATCH_1})")
+endif()
+set_source_files_properties(bench/sweep.c PROPERTIES COMPILE_DEFINITIONS "HEM_FAISS_VERSION=\"${_faiss_version}\"")
