@@ -7,10 +7,6 @@
 
 #include "base/memory.h"
 
-#ifdef __cplusplus
-extern "C" {
-#endif
-
 /* What every contestant is given. All borrowed. */
 typedef struct hem__peer_task {
   const char *catalog, *category; /* what Hemline's own are built from: its rows 0, 1, ... are those of `gallery` */
@@ -82,9 +78,5 @@ enum { HEM__LADDER_GRAPH = 11, HEM__LADDER_LISTS = 11, HEM__LADDER_REFINED = 19 
 extern const hem__peer_depth hem__ladder_graph[HEM__LADDER_GRAPH];
 extern const hem__peer_depth hem__ladder_lists[HEM__LADDER_LISTS];
 extern const hem__peer_depth hem__ladder_refined[HEM__LADDER_REFINED];
-
-#ifdef __cplusplus
-}
-#endif
 
 #endif

@@ -57,6 +57,7 @@ only() {
 }
 only 'hdf5|H5' 'ingest/catalog[a-z0-9_]*\.(c|h)|ingest/vectors_hdf5\.c|ingest/benchmark_hdf5\.c|metric/metric_file\.c'
 only 'faiss/' 'index/faiss_index\.c|bench/peer_faiss\.c'
+only 'usearch\.h' 'bench/peer_usearch\.c'
 only 'vips/' 'ingest/image_vips\.c'
 only 'microhttpd' 'serve/http[a-z_]*\.(c|h)'
 only '(cblas|openblas)' 'metric/blas\.c|bench/[a-z]*_main\.c'
