@@ -57,8 +57,7 @@ typedef struct adding {
 
 static void add_one(void *context, size_t i, size_t worker) {
   adding *a = context;
-  if (!a->errors[worker])
-    usearch_add(a->index, i, hem__row(a->gallery, i), usearch_scalar_f32_k, &a->errors[worker]);
+  if (!a->errors[worker]) usearch_add(a->index, i, hem__row(a->gallery, i), usearch_scalar_f32_k, &a->errors[worker]);
 }
 
 static hem_status add_all(const hem__peer_task *task, usearch_index_t index, hem_error *err) {
@@ -134,11 +133,11 @@ static hem_status search(hem__peer *peer, size_t thread, const float *query, siz
 
 static const variant floats = {usearch_scalar_f32_k, "f32", 32, 128}, halves = {usearch_scalar_f16_k, "f16", 32, 128};
 
-#define VARIANT(title, which)                                                                                     \
-  {                                                                                                               \
-    .name = title, .depth_name = "expansion", .own = &(which), .ladder = hem__ladder_graph,                       \
-    .ladder_count = HEM__LADDER_GRAPH, .describe = describe, .build = build, .open = open_index,                  \
-    .close = close_index, .set = set_depth, .search = search                                                      \
+#define VARIANT(title, which)                                                                                          \
+  {                                                                                                                    \
+    .name = title, .depth_name = "expansion", .own = &(which), .ladder = hem__ladder_graph,                            \
+    .ladder_count = HEM__LADDER_GRAPH, .describe = describe, .build = build, .open = open_index, .close = close_index, \
+    .set = set_depth, .search = search                                                                                 \
   }
 
 const hem__peer_type hem__peers_usearch[] = {VARIANT("usearch", floats), VARIANT("usearch-f16", halves)};

@@ -81,6 +81,7 @@ typedef struct hem__sweep_point {
   size_t engine;
   double target, qps;                  /* NaN: it does not get there */
   double ratio, ratio_low, ratio_high; /* to the first peer, paired by round: median, least, most */
+  double cpu_ratio;                    /* the same by processor time, which other processes touch less: the median */
 } hem__sweep_point;
 
 enum { HEM__SWEEP_TARGETS = 4 };

@@ -101,14 +101,21 @@ static bool alike(const hem__sweep_row *a, const hem__sweep_row *b) {
   return a->engine == b->engine && a->mode == b->mode && a->threads == b->threads && a->truth == b->truth;
 }
 
-static void collect(const hem__sweep *s, const hem__sweep_row *like, size_t round, group *g) {
+/* Queries a second in one round or (SIZE_MAX) in the median; by the clock, or a second of processor time. */
+static double speed_of(const hem__sweep_row *row, size_t round, bool cpu) {
+  if (round == SIZE_MAX) return cpu ? 1e6 / row->cpu_us : row->qps;
+  const double *measures = row->rounds + round * HEM__SWEEP_MEASURES;
+  return cpu ? 1e6 / measures[HEM__CPU] : measures[HEM__QPS];
+}
+
+static void collect(const hem__sweep *s, const hem__sweep_row *like, size_t round, bool cpu, group *g) {
   g->count = 0;
   for (size_t i = 0; i < s->row_count; i++) {
     const hem__sweep_row *row = &s->rows[i];
     if (!alike(row, like)) continue;
     g->rows[g->count] = i;
     g->recall[g->count] = row->recall;
-    g->qps[g->count++] = round == SIZE_MAX ? row->qps : row->rounds[round * HEM__SWEEP_MEASURES + HEM__QPS];
+    g->qps[g->count++] = speed_of(row, round, cpu);
   }
   hem__sweep_front(g->recall, g->qps, g->count, g->front);
 }
@@ -118,16 +125,16 @@ static void mark_fronts(hem__sweep *s, group *g) {
     bool first = true;
     for (size_t j = 0; j < i && first; j++) first = !alike(&s->rows[j], &s->rows[i]);
     if (!first) continue;
-    collect(s, &s->rows[i], SIZE_MAX, g);
+    collect(s, &s->rows[i], SIZE_MAX, false, g);
     for (size_t j = 0; j < g->count; j++) s->rows[g->rows[j]].front = g->front[j];
   }
 }
 
 /* Of an engine's single queries on one thread, in one round or (SIZE_MAX) in the median. */
-static double speed_at(const hem__sweep *s, size_t engine, size_t round, double target, group *g) {
+static double speed_at(const hem__sweep *s, size_t engine, size_t round, bool cpu, double target, group *g) {
   hem__sweep_row like = {.engine = engine, .mode = HEM__SINGLE, .threads = 1, .truth = HEM__BY_DISTANCE};
   size_t kept = 0;
-  collect(s, &like, round, g);
+  collect(s, &like, round, cpu, g);
   for (;;) { /* the front, by recall */
     size_t next = g->count;
     for (size_t i = 0; i < g->count; i++)
@@ -140,15 +147,20 @@ static double speed_at(const hem__sweep *s, size_t engine, size_t round, double 
   return hem__sweep_at(g->sorted_recall, g->sorted_qps, kept, target);
 }
 
+/* Over the first peer, round by round. Sorted; returns how many there are. */
+static size_t ratios_of(const hem__sweep *s, size_t engine, bool cpu, double target, group *g) {
+  for (size_t r = 0; r < s->rounds; r++)
+    g->ratios[r] = speed_at(s, engine, r, cpu, target, g) / speed_at(s, s->reference, r, cpu, target, g);
+  return sort(g->ratios, s->rounds);
+}
+
 static hem__sweep_point point_of(const hem__sweep *s, size_t engine, double target, group *g) {
-  hem__sweep_point p = {.engine = engine, .target = target, .ratio = NAN, .ratio_low = NAN, .ratio_high = NAN};
-  p.qps = speed_at(s, engine, SIZE_MAX, target, g);
+  hem__sweep_point p = {
+      .engine = engine, .target = target, .ratio = NAN, .ratio_low = NAN, .ratio_high = NAN, .cpu_ratio = NAN};
+  p.qps = speed_at(s, engine, SIZE_MAX, false, target, g);
   if (s->reference == SIZE_MAX) return p;
-  for (size_t r = 0; r < s->rounds; r++) {
-    double reference = speed_at(s, s->reference, r, target, g);
-    g->ratios[r] = speed_at(s, engine, r, target, g) / reference;
-  }
-  size_t count = sort(g->ratios, s->rounds);
+  p.cpu_ratio = middle(g->ratios, ratios_of(s, engine, true, target, g));
+  size_t count = ratios_of(s, engine, false, target, g);
   p.ratio = middle(g->ratios, count);
   if (count) p.ratio_low = g->ratios[0], p.ratio_high = g->ratios[count - 1];
   return p;

@@ -233,11 +233,16 @@ static void print_engine(const hem__sweep *s, size_t i) {
   printf("%-24s %9.1f %9.1f %9.1f", e->name, e->build_seconds, (double)e->disk / 1e6,
          (double)(e->private_bytes + e->mapped_bytes) / 1e6);
   for (size_t t = 0; t < HEM__SWEEP_TARGETS; t++) print_speed(&p[t]);
-  for (size_t t = 1; t < 3; t++)
+  for (size_t t = 1; t < 3; t++) {
     if (isnan(p[t].ratio))
-      printf(" %14s", "-");
+      printf("  %15s", "-");
     else
-      printf("  %4.2f %3.2f-%3.2f", p[t].ratio, p[t].ratio_low, p[t].ratio_high);
+      printf("  %5.2f %4.2f-%4.2f", p[t].ratio, p[t].ratio_low, p[t].ratio_high);
+    if (isnan(p[t].cpu_ratio))
+      printf(" %6s", "-");
+    else
+      printf(" %6.2f", p[t].cpu_ratio);
+  }
   putchar('\n');
 }
 
@@ -257,10 +262,10 @@ static void print_text(const hem__sweep *s) {
          cli_count(s->gallery), s->dim, hem_distance_name(s->distance), cli_count(s->queries), s->k, s->rounds,
          s->machine, s->cores);
   printf("%-24s %9s %9s %9s", "", "", "", "");
-  printf(" %39s %29s\n", "queries a second, 1 thread, at recall", "times as fast as the first peer");
+  printf(" %39s %47s\n", "queries a second, 1 thread, at recall", "times as fast as the first peer, at recall");
   printf("%-24s %9s %9s %9s", "index", "build, s", "disk, MB", "RAM, MB");
   for (size_t t = 0; t < HEM__SWEEP_TARGETS; t++) printf(" %9g", hem__sweep_targets[t]);
-  printf(" %14g %14g\n", hem__sweep_targets[1], hem__sweep_targets[2]);
+  printf("  %15g %6s  %15g %6s\n", hem__sweep_targets[1], "by CPU", hem__sweep_targets[2], "by CPU");
   for (size_t i = 0; i < s->engine_count; i++) print_engine(s, i);
   print_noise(s);
 }
@@ -274,8 +279,9 @@ static json_t *engine_to_json(const hem__sweep *s, size_t i) {
   for (size_t t = 0; t < HEM__SWEEP_TARGETS && !*e->skipped; t++) {
     const hem__sweep_point *p = &s->points[i * HEM__SWEEP_TARGETS + t];
     json_array_append_new(
-        speeds, json_pack("{s:f, s:o, s:o, s:o, s:o}", "recall", p->target, "qps", number(p->qps), "ratio",
-                          number(p->ratio), "ratio_min", number(p->ratio_low), "ratio_max", number(p->ratio_high)));
+        speeds, json_pack("{s:f, s:o, s:o, s:o, s:o, s:o}", "recall", p->target, "qps", number(p->qps), "ratio",
+                          number(p->ratio), "ratio_min", number(p->ratio_low), "ratio_max", number(p->ratio_high),
+                          "cpu_ratio", number(p->cpu_ratio)));
   }
   return json_pack("{s:s, s:s, s:s, s:b, s:f, s:f, s:I, s:I, s:I, s:I, s:f, s:o}", "name", e->name, "build", e->build,
                    "left_out", e->skipped, "kept", e->kept, "build_seconds", e->build_seconds, "build_cpu_seconds",
@@ -324,6 +330,7 @@ static hem_status run(const bench_arguments *a, hem__sweep *s, hem_error *err) {
   if (a->write) return hem__sweep_write_data(&a->sweep, a->neighbours ? a->neighbours : NEIGHBOURS, a->write, err);
   hem_status status = hem__sweep_run(&a->sweep, s, err);
   if (!status && a->csv) status = hem__sweep_write_csv(s, a->csv, err);
+  if (!status && a->report) status = hem__sweep_write_page(s, a->report, err);
 
   return status;
 }
