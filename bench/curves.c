@@ -21,7 +21,7 @@ static void put_frame(FILE *script, const hem__curves *c) {
       "set format y '%.0f'\n",
       script);
   if (c->log_across) fputs("set logscale x\n", script);
-  fputs(c->log_up ? "set logscale y\n" : "set yrange [0:*]\n", script);
+  if (!c->log_up) fputs("set yrange [0:*]\n", script);
   fputs("set xlabel ", script);
   hem__gnuplot_name(script, c->across, false);
   fputs("\nset ylabel ", script);
@@ -36,6 +36,23 @@ static void put_frame(FILE *script, const hem__curves *c) {
 
 static bool shown(const hem__curves *c, double across, double up) {
   return isfinite(across) && isfinite(up) && (across > 0 || !c->log_across) && (up > 0 || !c->log_up);
+}
+
+/* Ticks at 1, 2 and 5 of each power of ten, and a range that ends near the curves: gnuplot's own ends at powers. */
+static void put_log_axis(FILE *script, const hem__curves *c) {
+  double low = INFINITY, high = 0;
+  for (size_t i = 0; i < c->count; i++)
+    for (size_t j = 0; j < c->at[i].count; j++) {
+      if (!shown(c, c->at[i].across[j], c->at[i].up[j])) continue;
+      low = fmin(low, c->at[i].up[j]);
+      high = fmax(high, c->at[i].up[j]);
+    }
+  if (!(high > 0)) return;
+  fprintf(script, "set logscale y\nset yrange [%g:%g]\nset ytics (", low / 1.25, high * 1.25);
+  double first = pow(10, floor(log10(low)));
+  for (double power = first; power <= high; power *= 10)
+    fprintf(script, "%s%g, %g, %g", power == first ? "" : ", ", power, 2 * power, 5 * power);
+  fputs(")\n", script);
 }
 
 /* Returns how many points there are: gnuplot stops at a block without any. */
@@ -71,6 +88,7 @@ static hem_status write_script(const hem__curves *c, char **text, size_t *size, 
     return hem__fail(err, HEM_ENOMEM, "no memory for a plot");
   }
   put_frame(script, c);
+  if (c->log_up) put_log_axis(script, c);
   for (size_t i = 0; i < c->count; i++) {
     size_t here = put_data(script, c, i);
     there[i] = here != 0;

@@ -49,7 +49,7 @@ static void enter(hem__sweeping *s, const hem__peer_type *type, bool own, bool a
 }
 
 static hem_status enter_all(hem__sweeping *s, hem_error *err) {
-  size_t most = 1;
+  size_t most = 1 + hem__peers(0).count; /* the noise's second half, and Hemline's once more with a metric */
   for (size_t i = 0; i < hem__peer_list_count; i++) most += hem__peers(i).count;
   hem_status status = hem__alloc(most, sizeof *s->out->engines, "contestants", &s->out->engines, err);
   if (!status) status = hem__alloc(most, sizeof *s->types, "contestants", &s->types, err);
@@ -109,11 +109,19 @@ exit:
   return status;
 }
 
+/* Without the first peer there is nothing to compare with, and no noise to know. */
+static void forget_reference(hem__sweep *out) {
+  if (out->reference == SIZE_MAX || !*out->engines[out->reference].skipped) return;
+  out->engine_count = out->noise; /* which was the last */
+  out->reference = out->noise = SIZE_MAX;
+}
+
 /* What is not there for this distance stays out, and says why. */
 static hem_status build_all(hem__sweeping *s, hem_error *err) {
   hem_status status = HEM_OK;
   for (size_t i = 0; i < s->out->engine_count && !status; i++) {
     hem_error why = {0};
+    if (s->out->engines[i].again && *s->out->engines[s->out->reference].skipped) break;
     status = build_one(s, i, &why);
     if (status == HEM_EUNSUPPORTED) {
       snprintf(s->out->engines[i].skipped, sizeof s->out->engines[i].skipped, "%.250s", why.message);
@@ -124,6 +132,7 @@ static hem_status build_all(hem__sweeping *s, hem_error *err) {
     if (!status)
       status = hem__progress_report(&s->options->progress, "build", i + 1, s->out->engine_count, "indices", err);
   }
+  forget_reference(s->out);
   return status;
 }
 
@@ -229,6 +238,7 @@ hem_status hem__sweep_run(const hem__sweep_options *options, hem__sweep *out, he
   if (!status) status = build_all(&s, err);
   if (!status) status = hem__sweep_prepare(&s, err);
   if (!status) status = visit_all(&s, err);
+  if (!status) status = hem__sweep_metric(&s, err);
   if (!status) status = hem__sweep_sum_up(&made, err);
   if (!status && !options->no_cold) status = hem__sweep_cold(&s, err);
   hem__omp_release(held);

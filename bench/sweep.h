@@ -42,6 +42,7 @@ typedef struct hem__sweep_options {
 typedef struct hem__sweep_engine {
   char name[64];   /* the peer's; of the noise's second half, with " again" */
   char build[160]; /* its parameters */
+  bool metric;     /* by the store's metric, and its rows by that truth */
   bool own, again; /* Hemline's; the noise's second half */
   bool kept;       /* found in the work folder: its build was timed then */
   double build_seconds, build_cpu;

@@ -28,7 +28,7 @@ static size_t fastest(const hem__sweep *s, bool own, size_t target) {
   for (size_t i = 0; i < s->engine_count; i++) {
     const hem__sweep_engine *e = &s->engines[i];
     double qps = *e->skipped ? NAN : point_of(s, i, target)->qps;
-    if (e->own != own || e->again || isnan(qps)) continue;
+    if (e->own != own || e->again || e->metric || isnan(qps)) continue;
     if (best == SIZE_MAX || qps > point_of(s, best, target)->qps) best = i;
   }
   return best;
@@ -276,18 +276,24 @@ static void put_value(writing *w, double value, const char *format) {
   hem__html_print(&w->page, "<td>%s</td>", isnan(value) ? "–" : text);
 }
 
+static void put_speed(writing *w, double qps, bool best) {
+  hem__html_print(&w->page, "<td%s>", best ? " class=\"best\"" : "");
+  hem__html_count(&w->page, (size_t)qps);
+  hem__html_put(&w->page, "</td>");
+}
+
 static void put_engine(writing *w, size_t i) {
   const hem__sweep_engine *e = &w->s->engines[i];
   hem__html_put(&w->page, "<tr><th scope=\"row\">");
   hem__html_text(&w->page, e->name);
-  hem__html_put(&w->page, "</th><td class=\"word\">");
+  hem__html_put(&w->page, "<br/><small>");
   hem__html_text(&w->page, *e->skipped ? e->skipped : e->build);
   if (*e->skipped) {
-    hem__html_put(&w->page, "</td><td colspan=\"11\" class=\"word\">left out</td></tr>\n");
+    hem__html_put(&w->page, "</small></th><td colspan=\"11\" class=\"word\">left out</td></tr>\n");
     return;
   }
-  hem__html_print(&w->page, "</td><td>%.1f</td><td>%.1f</td><td>%.1f<small>%.1f + %.1f</small></td>", e->build_seconds,
-                  (double)e->disk / 1e6, (double)memory_of(e) / 1e6, (double)e->private_bytes / 1e6,
+  hem__html_print(&w->page, "</small></th><td>%.1f</td><td>%.1f</td><td>%.1f<small>%.1f + %.1f</small></td>",
+                  e->build_seconds, (double)e->disk / 1e6, (double)memory_of(e) / 1e6, (double)e->private_bytes / 1e6,
                   (double)e->mapped_bytes / 1e6);
   for (size_t t = 0; t < HEM__SWEEP_TARGETS; t++) {
     size_t best = fastest(w->s, true, t), other = fastest(w->s, false, t);
@@ -297,7 +303,7 @@ static void put_engine(writing *w, size_t i) {
     if (isnan(qps))
       hem__html_put(&w->page, "<td>–</td>");
     else
-      hem__html_print(&w->page, "<td%s>%.0f</td>", qps >= most ? " class=\"best\"" : "", qps);
+      put_speed(w, qps, qps >= most);
   }
   for (size_t t = AT_95; t <= AT_99; t++) {
     const hem__sweep_point *p = point_of(w->s, i, t);
@@ -312,15 +318,16 @@ static void put_engine(writing *w, size_t i) {
 
 static void put_summary(writing *w) {
   hem__html_put(&w->page,
-                "<div class=\"card wide\"><table>\n<thead><tr><th scope=\"col\">index</th><th scope=\"col\" "
-                "class=\"word\">built as</th><th scope=\"col\">build, s</th><th scope=\"col\">disk, MB</th>"
+                "<div class=\"card wide\"><table>\n<thead><tr><th scope=\"col\">index</th><th scope=\"col\">build, "
+                "s</th><th scope=\"col\">disk, MB</th>"
                 "<th scope=\"col\">resident, MB <small>own + mapped</small></th>");
   for (size_t t = 0; t < HEM__SWEEP_TARGETS; t++)
     hem__html_print(&w->page, "<th scope=\"col\">/s at %g</th>", hem__sweep_targets[t]);
   for (size_t t = AT_95; t <= AT_99; t++)
     hem__html_print(&w->page, "<th scope=\"col\">times at %g</th><th scope=\"col\">by CPU</th>", hem__sweep_targets[t]);
   hem__html_put(&w->page, "</tr></thead>\n<tbody>\n");
-  for (size_t i = 0; i < w->s->engine_count; i++) put_engine(w, i);
+  for (size_t i = 0; i < w->s->engine_count; i++)
+    if (!w->s->engines[i].metric) put_engine(w, i);
   hem__html_put(&w->page,
                 "</tbody>\n</table></div>\n<p class=\"muted\">Queries a second: single queries on one thread, read off "
                 "the curve above between its points. Times: as fast as the first peer, in the same round; the median "
@@ -359,6 +366,19 @@ static void put_rows(writing *w, size_t engine) {
   for (size_t i = 0; i < w->s->row_count; i++)
     if (w->s->rows[i].engine == engine) put_row(w, &w->s->rows[i]);
   hem__html_put(&w->page, "</tbody>\n</table></div></details>\n");
+}
+
+static void put_metric(writing *w) {
+  bool there = false;
+  for (size_t i = 0; i < w->s->engine_count; i++) there = there || w->s->engines[i].metric;
+  if (!there) return;
+  hem__html_put(&w->page,
+                "<section>\n<h2>By the store’s metric</h2>\n<p>Candidates are found by the index and scored by the "
+                "Siamese metric; the truth is the 20 best items by scoring every photo. Each point scores so many "
+                "candidates, or as many as its bounds leave.</p>\n");
+  put_front(w, (hem__sweep_row){.mode = HEM__SINGLE, .threads = 1, .truth = HEM__BY_METRIC}, false,
+            "Overlap with the exhaustive answer, and speed", "Single queries, one thread, all categories there are.");
+  hem__html_put(&w->page, "</section>\n");
 }
 
 static void put_method(writing *w) {
@@ -406,7 +426,9 @@ static void put_all(writing *w) {
   put_batches(w, HEM__SINGLE);
   put_batches(w, HEM__BATCH);
   put_histogram(w);
-  hem__html_put(&w->page, "</section>\n<section>\n<h2>Memory, disk and building</h2>\n");
+  hem__html_put(&w->page, "</section>\n");
+  put_metric(w);
+  hem__html_put(&w->page, "<section>\n<h2>Memory, disk and building</h2>\n");
   put_front(w, (hem__sweep_row){.mode = HEM__SINGLE, .threads = 1}, true, "Recall and memory",
             "What is resident does not depend on the setting: a line reaches as far as the index does.");
   put_builds(w);

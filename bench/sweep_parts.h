@@ -3,6 +3,7 @@
 #define HEM_BENCH_SWEEP_PARTS_H
 
 #include "bench/sweep.h"
+#include "bench/sweep_machine.h"
 
 typedef struct hem__sweeping {
   const hem__sweep_options *options;
@@ -25,5 +26,18 @@ hem_status hem__sweep_prepare(hem__sweeping *sweeping, hem_error *err);
 hem_status hem__sweep_visit(hem__sweeping *sweeping, size_t engine, size_t round, hem_error *err);
 /* First answers of an index that nothing in memory is left of; after the rounds. */
 hem_status hem__sweep_cold(hem__sweeping *sweeping, hem_error *err);
+/* Asks by the metric of the data's store, if it has one; before the summary. */
+hem_status hem__sweep_metric(hem__sweeping *sweeping, hem_error *err);
+
+/* ---- rows ---- */
+
+/* Appends a row, its rounds not measured yet. *made (which may be NULL) is valid until the next one. Errors: ENOMEM. */
+hem_status hem__sweep_new_row(hem__sweep *out, hem__sweep_row row, hem__sweep_row **made, hem_error *err);
+/* From that of each of the row's queries. */
+void hem__sweep_note_recall(hem__sweep_row *row, const double *recalls);
+/* Sorts the times; writes HEM__P50 and HEM__P99 of a round's measures. */
+void hem__sweep_percentiles(double *times, size_t count, double *measures);
+/* What the process holds more than before. */
+void hem__sweep_note_memory(hem__sweep_engine *engine, hem__resident before);
 
 #endif

@@ -14,14 +14,13 @@ static const double COLD_RECALL = 0.95;
 
 /* ---- rows ---- */
 
-static hem_status new_row(hem__sweep *out, hem__sweep_row row, hem__sweep_row **made, hem_error *err) {
+hem_status hem__sweep_new_row(hem__sweep *out, hem__sweep_row row, hem__sweep_row **made, hem_error *err) {
   double *rounds = NULL;
   hem_status status = hem__grow(&out->rows, &out->row_capacity, out->row_count + 1, sizeof *out->rows, "rows", err);
   if (!status) status = hem__alloc(out->rounds * HEM__SWEEP_MEASURES, sizeof *rounds, "rows", &rounds, err);
   if (status) return status;
   for (size_t i = 0; i < out->rounds * HEM__SWEEP_MEASURES; i++) rounds[i] = NAN;
   row.rounds = rounds;
-  row.k = out->k;
   out->rows[out->row_count] = row;
   if (made) *made = &out->rows[out->row_count];
   out->row_count++;
@@ -58,10 +57,11 @@ static hem_status prepare_engine(hem__sweeping *s, size_t engine, hem_error *err
                               .depth = step_of(s, type, i),
                               .mode = mode,
                               .threads = s->threads[t],
+                              .k = s->out->k,
                               .queries = s->data.queries.rows};
         hem__sweep_row *made = NULL;
         name_setting(type, &row);
-        status = new_row(s->out, row, &made, err);
+        status = hem__sweep_new_row(s->out, row, &made, err);
         if (!status && mode == HEM__SINGLE && row.threads == 1)
           status = hem__alloc(row.queries * s->out->rounds, sizeof(float), "times", &made->latencies, err);
       }
@@ -131,23 +131,27 @@ static int by_value(const void *a, const void *b) {
   return (x > y) - (x < y);
 }
 
-static void note_recall(hem__sweeping *s, hem__sweep_row *row) {
+void hem__sweep_note_recall(hem__sweep_row *row, const double *recalls) {
   row->recall = 0;
-  for (size_t i = 0; i < row->queries; i++) {
-    s->recalls[i] = hem__sweep_recall(&s->data, i, s->answers + i * s->data.k);
-    row->recall += s->recalls[i] / (double)row->queries;
-  }
-  hem__bootstrap_mean(s->recalls, 1, row->queries, &row->low, &row->high);
+  for (size_t i = 0; i < row->queries; i++) row->recall += recalls[i] / (double)row->queries;
+  hem__bootstrap_mean(recalls, 1, row->queries, &row->low, &row->high);
 }
 
-/* Sorts the times. */
-static void note_times(hem__sweeping *s, hem__sweep_row *row, size_t round, double *measures) {
-  for (size_t i = 0; i < row->queries && row->latencies; i++)
-    row->latencies[round * row->queries + i] = (float)s->times[i];
-  if (row->latencies) row->latency_count = (round + 1) * row->queries;
-  qsort(s->times, row->queries, sizeof *s->times, by_value);
-  measures[HEM__P50] = s->times[row->queries / 2];
-  measures[HEM__P99] = s->times[row->queries * 99 / 100];
+void hem__sweep_percentiles(double *times, size_t count, double *measures) {
+  qsort(times, count, sizeof *times, by_value);
+  measures[HEM__P50] = times[count / 2];
+  measures[HEM__P99] = times[count * 99 / 100];
+}
+
+static void note_answers(hem__sweeping *s, hem__sweep_row *row) {
+  for (size_t i = 0; i < row->queries; i++) s->recalls[i] = hem__sweep_recall(&s->data, i, s->answers + i * s->data.k);
+  hem__sweep_note_recall(row, s->recalls);
+}
+
+static void keep_latencies(hem__sweep_row *row, size_t round, const double *times) {
+  if (!row->latencies) return;
+  for (size_t i = 0; i < row->queries; i++) row->latencies[round * row->queries + i] = (float)times[i];
+  row->latency_count = (round + 1) * row->queries;
 }
 
 static hem_status measure_row(hem__sweeping *s, hem__peer *peer, hem__sweep_row *row, size_t round, hem_error *err) {
@@ -166,8 +170,9 @@ static hem_status measure_row(hem__sweeping *s, hem__peer *peer, hem__sweep_row 
   if (status) return status;
   measures[HEM__CPU] = (hem__cpu_seconds() - cpu) * 1e6 / count;
   measures[HEM__QPS] = count / seconds;
-  if (round == 0) note_recall(s, row);
-  if (single) note_times(s, row, round, measures);
+  if (round == 0) note_answers(s, row);
+  if (single) keep_latencies(row, round, s->times);
+  if (single) hem__sweep_percentiles(s->times, row->queries, measures);
   return HEM_OK;
 }
 
@@ -179,8 +184,7 @@ static hem_status warm(hem__sweeping *s, hem__peer *peer, hem_error *err) {
   return status ? status : ask_all(&p, HEM__SINGLE, 1, err);
 }
 
-/* What the opened and asked index holds; before batches make room for their answers. */
-static void note_memory(hem__sweep_engine *e, hem__resident before) {
+void hem__sweep_note_memory(hem__sweep_engine *e, hem__resident before) {
   hem__resident now = hem__resident_now();
   e->private_bytes = now.anonymous > before.anonymous ? now.anonymous - before.anonymous : 0;
   e->mapped_bytes = now.files > before.files ? now.files - before.files : 0;
@@ -203,7 +207,7 @@ hem_status hem__sweep_visit(hem__sweeping *s, size_t engine, size_t round, hem_e
   double open_ms = (double)(hem__now_ns() - start) / 1e6;
   e->open_ms = round ? fmin(e->open_ms, open_ms) : open_ms;
   if (!status) status = warm(s, peer, err);
-  if (!status && round == 0) note_memory(e, before);
+  if (!status && round == 0) hem__sweep_note_memory(e, before);
   if (!status) status = measure_rows(s, peer, engine, round, err);
   type->close(peer);
   return status ? hem__fail_in(err, status, "%s", e->name) : HEM_OK;
@@ -231,14 +235,15 @@ hem_status hem__sweep_cold(hem__sweeping *s, hem_error *err) {
   for (size_t i = 0; i < out->engine_count && !status; i++) {
     const hem__sweep_row *as = hem__sweep_row_at(out, i, COLD_RECALL);
     hem__sweep_row *row = NULL;
-    if (*out->engines[i].skipped || out->engines[i].again || !as) continue;
+    if (*out->engines[i].skipped || out->engines[i].again || out->engines[i].metric || !as) continue;
     hem__sweep_row wanted = {.engine = i,
                              .depth = as->depth,
                              .mode = HEM__COLD,
                              .threads = 1,
+                             .k = out->k,
                              .queries = hem__min(COLD_QUERIES, s->data.queries.rows)};
     name_setting(s->types[i], &wanted);
-    status = new_row(out, wanted, &row, err);
+    status = hem__sweep_new_row(out, wanted, &row, err);
     for (size_t r = 0; r < out->rounds && !status; r++) status = ask_cold(s, row, r, err);
     if (!status) status = hem__progress_report(&s->options->progress, "cold", i + 1, out->engine_count, "indices", err);
   }

@@ -257,6 +257,22 @@ static void print_noise(const hem__sweep *s) {
   puts("; a ratio nearer to 1 says nothing.");
 }
 
+static void print_metric(const hem__sweep *s) {
+  bool first = true;
+  for (size_t i = 0; i < s->row_count; i++) {
+    const hem__sweep_row *row = &s->rows[i];
+    if (row->truth != HEM__BY_METRIC) continue;
+    if (first)
+      printf(
+          "\nBy the store's metric: overlap with the %zu best items by scoring every photo\n%-28s %-14s %8s %17s %10s "
+          "%10s\n",
+          row->k, "index", "scored", "overlap", "95%", "/s", "p99, us");
+    first = false;
+    printf("%-28s %-14s %8.4f %8.4f-%8.4f %10s %10.1f\n", s->engines[row->engine].name, row->setting, row->recall,
+           row->low, row->high, cli_count((uint64_t)row->qps), row->p99_us);
+  }
+}
+
 static void print_text(const hem__sweep *s) {
   printf("%s: %s photos of %zu values, %s; %s queries, k = %zu, %zu rounds; %s, %zu cores\n\n", cli_clean(s->name),
          cli_count(s->gallery), s->dim, hem_distance_name(s->distance), cli_count(s->queries), s->k, s->rounds,
@@ -266,8 +282,10 @@ static void print_text(const hem__sweep *s) {
   printf("%-24s %9s %9s %9s", "index", "build, s", "disk, MB", "RAM, MB");
   for (size_t t = 0; t < HEM__SWEEP_TARGETS; t++) printf(" %9g", hem__sweep_targets[t]);
   printf("  %15g %6s  %15g %6s\n", hem__sweep_targets[1], "by CPU", hem__sweep_targets[2], "by CPU");
-  for (size_t i = 0; i < s->engine_count; i++) print_engine(s, i);
+  for (size_t i = 0; i < s->engine_count; i++)
+    if (!s->engines[i].metric) print_engine(s, i);
   print_noise(s);
+  print_metric(s);
 }
 
 /* JSON has no NaN. */

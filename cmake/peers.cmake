@@ -1,6 +1,6 @@
 # What `hemline bench` says of FAISS, and the peers that it can measure where their headers are there.
 
-# Debian's own has its version in a header; the C API has none.
+# Debian's own has its version in a header; the C API has none, but its messages name its source files.
 set(HEMLINE_FAISS_VERSION "" CACHE STRING "FAISS's version, where it cannot be found")
 set(_faiss_version "${HEMLINE_FAISS_VERSION}")
 foreach(_part MAJOR MINOR PATCH)
@@ -11,10 +11,12 @@ foreach(_part MAJOR MINOR PATCH)
 endforeach()
 if(_faiss_version STREQUAL "" AND DEFINED _faiss_MAJOR)
   set(_faiss_version "${_faiss_MAJOR}.${_faiss_MINOR}.${_faiss_PATCH}")
-elseif(_faiss_version STREQUAL "" AND EXISTS "${FAISS_C_INCLUDE_DIR}/../hemline-version")
-  file(READ "${FAISS_C_INCLUDE_DIR}/../hemline-version" _faiss_version)
-  string(STRIP "${_faiss_version}" _faiss_version)
 elseif(_faiss_version STREQUAL "")
+  file(STRINGS "${FAISS_LIBRARY}" _faiss_line REGEX "faiss-[0-9]+[.][0-9]+[.][0-9]+/" LIMIT_COUNT 1)
+  string(REGEX MATCH "faiss-[0-9.]+/" _faiss_version "${_faiss_line}")
+  string(REGEX REPLACE "faiss-([0-9.]+)/" "\\1" _faiss_version "${_faiss_version}")
+endif()
+if(_faiss_version STREQUAL "")
   set(_faiss_version "of unknown version")
 endif()
 if(HEMLINE_FAISS_RECIPE MATCHES "flags: *([^\n]*)")
