@@ -1,5 +1,5 @@
-// hnswlib, a library of headers: its HNSW graph with vectors inside. The only C++ of its own here; what it throws ends in
-// this file.
+// hnswlib, a library of headers: its HNSW graph with vectors inside. The only C++ of its own here; what it throws ends
+// in this file.
 #include <hnswlib/hnswlib.h>
 
 #include <cstdio>
@@ -21,7 +21,7 @@ typedef hnswlib::SpaceInterface<float> Space;
 typedef hnswlib::HierarchicalNSW<float> Graph;
 
 struct Opened {
-  hem__peer peer; // first
+  hem__peer peer;  // first
   Space *space;
   Graph *graph;
 };
@@ -45,7 +45,7 @@ hem_status fail(hem_error *err, hem_status code, const char *what, const std::ex
 struct Adding {
   Graph *graph;
   hem__matrix gallery;
-  hem_error *errors; // of each thread
+  hem_error *errors;  // of each thread
 };
 
 void add_one(void *context, size_t i, size_t worker) {
@@ -147,7 +147,7 @@ hem__peer_type variant(const char *name, const Variant *own) {
   return type;
 }
 
-} // namespace
+}  // namespace
 
 extern "C" {
 extern const hem__peer_type hem__peers_hnswlib[] = {variant("hnswlib", &usual), variant("hnswlib-m32", &dense)};

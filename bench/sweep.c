@@ -39,7 +39,7 @@ static hem_status check_names(const hem__sweep_options *o, hem_error *err) {
 static void enter(hem__sweeping *s, const hem__peer_type *type, bool own, bool again) {
   hem__sweep *out = s->out;
   hem__sweep_engine *e = &out->engines[out->engine_count];
-  *e = (hem__sweep_engine){.own = own, .again = again, .build_threads = 1};
+  *e = (hem__sweep_engine){.own = own, .again = again, .build_threads = 1, .open_ms = NAN, .cold_open_ms = NAN};
   snprintf(e->name, sizeof e->name, "%s%s", type->name, again ? " again" : "");
   if (!own) e->build_threads = s->task.build_threads;
   type->describe(type, &s->task, e->build, sizeof e->build);

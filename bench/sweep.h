@@ -47,11 +47,11 @@ typedef struct hem__sweep_engine {
   bool kept;       /* found in the work folder: its build was timed then */
   double build_seconds, build_cpu;
   size_t build_threads;
-  uint64_t disk;          /* bytes of its files */
-  uint64_t private_bytes; /* what an opened and asked index adds to the process: anonymous memory, */
-  uint64_t mapped_bytes;  /* and pages of files */
-  double open_ms;         /* files in the page cache; median */
-  char skipped[256];      /* why it is not there; "": it is */
+  uint64_t disk;                /* bytes of its files */
+  uint64_t private_bytes;       /* what an opened and asked index adds to the process: anonymous memory, */
+  uint64_t mapped_bytes;        /* and pages of files */
+  double open_ms, cold_open_ms; /* files in the page cache, and not; the least of the rounds; NaN: not measured */
+  char skipped[256];            /* why it is not there; "": it is */
 } hem__sweep_engine;
 
 /* What is measured in each round: of all queries; of one (NaN for batches), microseconds; of the process, a query. */

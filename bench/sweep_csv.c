@@ -11,7 +11,8 @@
 
 static const char header[] =
     "date,hemline,faiss,machine,cores,data,gallery,dim,distance,truth_from,engine,build,kept,build_seconds,"
-    "build_cpu_seconds,build_threads,disk_bytes,private_bytes,mapped_bytes,open_ms,setting,depth,refine,rerank,truth,k,"
+    "build_cpu_seconds,build_threads,disk_bytes,private_bytes,mapped_bytes,open_ms,cold_open_ms,setting,depth,refine,"
+    "rerank,truth,k,"
     "queries,mode,threads,rounds,recall,recall_low,recall_high,qps,qps_min,qps_max,p50_us,p99_us,cpu_us,front\r\n";
 
 static void put_text(FILE *out, const char *text) {
@@ -49,6 +50,7 @@ static void put_engine(FILE *out, const hem__sweep *s, const hem__sweep_engine *
   fprintf(out, "%zu,%" PRIu64 ",%" PRIu64 ",%" PRIu64 ",", e->build_threads, e->disk, e->private_bytes,
           e->mapped_bytes);
   put_number(out, e->open_ms, ",");
+  put_number(out, e->cold_open_ms, ",");
 }
 
 static void put_row(FILE *out, const hem__sweep *s, const hem__sweep_row *row) {

@@ -101,7 +101,7 @@ static hem_status enter(hem__sweeping *s, size_t from, kind *k, hem_error *err) 
   char *path = NULL;
   hem_status status = hem__print(&path, err, "%s/%s-metric", s->work, s->types[from]->name);
   if (status) return status;
-  *e = (hem__sweep_engine){.own = true, .metric = true, .build_threads = 1};
+  *e = (hem__sweep_engine){.own = true, .metric = true, .build_threads = 1, .cold_open_ms = NAN};
   snprintf(e->name, sizeof e->name, "%s metric", s->types[from]->name);
   snprintf(e->build, sizeof e->build, "hemline index --kind %s --metric", name);
   k->engine = s->out->engine_count++;

@@ -45,6 +45,16 @@ static void put_tile(writing *w, const char *name, const char *figure, const cha
   hem__html_put(&w->page, "</dd></div>\n");
 }
 
+/* "12,345" */
+static void put_grouped(size_t value, char out[32]) {
+  if (value < 1000)
+    snprintf(out, 32, "%zu", value);
+  else if (value < 1000000)
+    snprintf(out, 32, "%zu,%03zu", value / 1000, value % 1000);
+  else
+    snprintf(out, 32, "%zu,%03zu,%03zu", value / 1000000, value / 1000 % 1000, value % 1000);
+}
+
 static void put_speed_tile(writing *w, size_t target) {
   const hem__sweep *s = w->s;
   size_t own = fastest(s, true, target), other = fastest(s, false, target);
@@ -52,12 +62,12 @@ static void put_speed_tile(writing *w, size_t target) {
   if (own == SIZE_MAX) return;
   const hem__sweep_point *p = point_of(s, own, target);
   snprintf(name, sizeof name, "queries a second at recall %g", hem__sweep_targets[target]);
-  snprintf(figure, sizeof figure, "%.0f", p->qps);
+  put_grouped((size_t)p->qps, figure);
   int at = snprintf(detail, sizeof detail, "%s, one thread", s->engines[own].name);
   if (!isnan(p->ratio) && at > 0)
     at += snprintf(detail + at, sizeof detail - (size_t)at, "; %.2f times %s", p->ratio, s->engines[s->reference].name);
   if (other != SIZE_MAX && at > 0 && (size_t)at < sizeof detail)
-    snprintf(detail + at, sizeof detail - (size_t)at, "; the fastest other is %s, %.0f", s->engines[other].name,
+    snprintf(detail + at, sizeof detail - (size_t)at, "; the fastest other is %s, %.0f/s", s->engines[other].name,
              point_of(s, other, target)->qps);
   put_tile(w, name, figure, "/s", detail);
 }
@@ -292,9 +302,8 @@ static void put_engine(writing *w, size_t i) {
     hem__html_put(&w->page, "</small></th><td colspan=\"11\" class=\"word\">left out</td></tr>\n");
     return;
   }
-  hem__html_print(&w->page, "</small></th><td>%.1f</td><td>%.1f</td><td>%.1f<small>%.1f + %.1f</small></td>",
-                  e->build_seconds, (double)e->disk / 1e6, (double)memory_of(e) / 1e6, (double)e->private_bytes / 1e6,
-                  (double)e->mapped_bytes / 1e6);
+  hem__html_print(&w->page, "</small></th><td>%.1f</td><td>%.1f</td><td>%.1f</td>", e->build_seconds,
+                  (double)e->disk / 1e6, (double)memory_of(e) / 1e6);
   for (size_t t = 0; t < HEM__SWEEP_TARGETS; t++) {
     size_t best = fastest(w->s, true, t), other = fastest(w->s, false, t);
     double most = fmax(best == SIZE_MAX ? 0 : point_of(w->s, best, t)->qps,
@@ -320,7 +329,7 @@ static void put_summary(writing *w) {
   hem__html_put(&w->page,
                 "<div class=\"card wide\"><table>\n<thead><tr><th scope=\"col\">index</th><th scope=\"col\">build, "
                 "s</th><th scope=\"col\">disk, MB</th>"
-                "<th scope=\"col\">resident, MB <small>own + mapped</small></th>");
+                "<th scope=\"col\">resident, MB</th>");
   for (size_t t = 0; t < HEM__SWEEP_TARGETS; t++)
     hem__html_print(&w->page, "<th scope=\"col\">/s at %g</th>", hem__sweep_targets[t]);
   for (size_t t = AT_95; t <= AT_99; t++)
@@ -356,8 +365,11 @@ static void put_rows(writing *w, size_t engine) {
   hem__html_text(&w->page, e->name);
   hem__html_put(&w->page, "</h3> <small>");
   hem__html_text(&w->page, e->build);
-  hem__html_print(&w->page, "; opens in %.0f ms%s</small></summary>\n<div class=\"wide\"><table>\n", e->open_ms,
-                  e->kept && !e->again ? "; built in an earlier run" : "");
+  hem__html_print(&w->page,
+                  "; opens in %.0f ms%s; resident: %.1f MB of its own, %.1f MB of mapped files</small></summary>\n"
+                  "<div class=\"wide\"><table>\n",
+                  e->open_ms, e->kept && !e->again ? "; built in an earlier run" : "", (double)e->private_bytes / 1e6,
+                  (double)e->mapped_bytes / 1e6);
   hem__html_put(&w->page,
                 "<thead><tr><th scope=\"col\">setting</th><th scope=\"col\" class=\"word\">truth</th><th scope=\"col\" "
                 "class=\"word\">mode</th><th scope=\"col\">threads</th><th scope=\"col\">recall</th><th "

@@ -205,7 +205,7 @@ hem_status hem__sweep_visit(hem__sweeping *s, size_t engine, size_t round, hem_e
   uint64_t start = hem__now_ns();
   hem_status status = type->open(type, &s->task, s->paths[engine], &peer, err);
   double open_ms = (double)(hem__now_ns() - start) / 1e6;
-  e->open_ms = round ? fmin(e->open_ms, open_ms) : open_ms;
+  e->open_ms = fmin(e->open_ms, open_ms);
   if (!status) status = warm(s, peer, err);
   if (!status && round == 0) hem__sweep_note_memory(e, before);
   if (!status) status = measure_rows(s, peer, engine, round, err);
@@ -219,8 +219,11 @@ static hem_status ask_cold(hem__sweeping *s, hem__sweep_row *row, size_t round, 
   const hem__peer_type *type = s->types[row->engine];
   const char *path = s->paths[row->engine];
   hem__peer *peer = NULL;
+  hem__sweep_engine *e = &s->out->engines[row->engine];
   hem__forget_pages(path);
+  uint64_t start = hem__now_ns();
   hem_status status = type->open(type, &s->task, path, &peer, err);
+  e->cold_open_ms = fmin(e->cold_open_ms, (double)(hem__now_ns() - start) / 1e6); /* fmin takes the number */
   /* Opening may have read all of it, to check it. */
   if (!status && type->drop) type->drop(peer);
   if (!status && type->drop) hem__forget_pages(path);

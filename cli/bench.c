@@ -301,11 +301,12 @@ static json_t *engine_to_json(const hem__sweep *s, size_t i) {
                           number(p->ratio), "ratio_min", number(p->ratio_low), "ratio_max", number(p->ratio_high),
                           "cpu_ratio", number(p->cpu_ratio)));
   }
-  return json_pack("{s:s, s:s, s:s, s:b, s:f, s:f, s:I, s:I, s:I, s:I, s:f, s:o}", "name", e->name, "build", e->build,
-                   "left_out", e->skipped, "kept", e->kept, "build_seconds", e->build_seconds, "build_cpu_seconds",
-                   e->build_cpu, "build_threads", (json_int_t)e->build_threads, "disk_bytes", (json_int_t)e->disk,
-                   "private_bytes", (json_int_t)e->private_bytes, "mapped_bytes", (json_int_t)e->mapped_bytes,
-                   "open_ms", e->open_ms, "speeds", speeds);
+  return json_pack("{s:s, s:s, s:s, s:b, s:f, s:f, s:I, s:I, s:I, s:I, s:o, s:o, s:o}", "name", e->name, "build",
+                   e->build, "left_out", e->skipped, "kept", e->kept, "build_seconds", e->build_seconds,
+                   "build_cpu_seconds", e->build_cpu, "build_threads", (json_int_t)e->build_threads, "disk_bytes",
+                   (json_int_t)e->disk, "private_bytes", (json_int_t)e->private_bytes, "mapped_bytes",
+                   (json_int_t)e->mapped_bytes, "open_ms", number(e->open_ms), "cold_open_ms", number(e->cold_open_ms),
+                   "speeds", speeds);
 }
 
 static json_t *row_to_json(const hem__sweep *s, const hem__sweep_row *row) {
