@@ -52,13 +52,6 @@ static hem_status largest_category(const hem__photos *photos, const char **out, 
   return status;
 }
 
-/* Keeps `limit` of them, evenly spread. */
-static size_t thin(size_t *rows, size_t count, size_t limit) {
-  size_t kept = hem__min(count, limit);
-  for (size_t i = 0; i < kept; i++) rows[i] = rows[i * count / kept];
-  return kept;
-}
-
 /* Without customers' photos, some of the shop's are taken out of the gallery and asked with. */
 static void hold_out(selection *s, size_t limit) {
   size_t wanted = hem__min(limit, s->gallery_count / HELD_OUT), kept = 0, all = s->gallery_count;
@@ -88,10 +81,7 @@ static hem_status select_rows(const hem__photos *photos, const char *category, s
   }
   if (status) return status;
   if (s->gallery_count == 0) return hem__fail(err, HEM_ENOTFOUND, "no shop photo is of category '%s'", s->category);
-  if (s->query_count)
-    s->query_count = thin(s->queries, s->query_count, limit);
-  else
-    hold_out(s, limit);
+  if (s->query_count == 0) hold_out(s, limit);
   if (s->query_count == 0)
     return hem__fail(err, HEM_ENOTFOUND, "category '%s' has too few photos to ask with", s->category);
   return HEM_OK;
@@ -329,6 +319,8 @@ static hem_status read_limits(const char *path, hem__sweep_data *d, size_t all_q
   if (!status) status = hem__alloc(rows->dim, sizeof *row, "distances", &row, err);
   for (size_t i = 0; i < d->queries.rows && !status; i++) {
     status = rows->read(rows, i * all_queries / d->queries.rows, 1, row, err);
+    if (!status && !isfinite(row[d->wanted - 1]))
+      status = hem__fail(err, HEM_ECORRUPT, "%s: its distances hold what is no number", path);
     if (!status) d->limits[i] = row[d->wanted - 1];
   }
   *read = !status;

@@ -17,7 +17,7 @@ KINDS = ["flat", "hnsw", "hnsw-sq8", "ivf", "ivf-sq8", "ivf-pq"]
 QUICK = ["--queries", 40, "--rounds", 2, "-q"]
 
 
-def write_benchmark(path, distance, gallery=1600, queries=60, dim=16, wrong=False):
+def write_benchmark(path, distance, gallery=1600, queries=60, dim=16, factor=1):
     noise = numpy.random.default_rng(5)
     train = noise.normal(size=(gallery, dim)).astype("f4")
     test = noise.normal(size=(queries, dim)).astype("f4")
@@ -30,7 +30,7 @@ def write_benchmark(path, distance, gallery=1600, queries=60, dim=16, wrong=Fals
     nearest = numpy.argsort(distances, axis=1)[:, :20]
     with h5py.File(path, "w") as f:
         f["train"], f["test"], f["neighbors"] = train, test, nearest.astype("i4")
-        f["distances"] = (numpy.take_along_axis(distances, nearest, 1) * (2 if wrong else 1)).astype("f4")
+        f["distances"] = (numpy.take_along_axis(distances, nearest, 1) * factor).astype("f4")
         f.attrs["distance"] = distance
 
 
@@ -133,9 +133,12 @@ class Files(support.Case):
         self.assertTrue(all(row["recall"] > 0.98 for row in found["rows"]))
 
     def test_distances_of_other_vectors_are_noticed(self):
-        write_benchmark(self.at("wrong.hdf5"), "euclidean", wrong=True)
+        write_benchmark(self.at("wrong.hdf5"), "euclidean", factor=2)
         _, err = self.hemline("bench", self.at("wrong.hdf5"), *QUICK, code=1)
         self.assertIn("not those of its vectors", err)
+        write_benchmark(self.at("wrong.hdf5"), "euclidean", factor=math.nan)
+        _, err = self.hemline("bench", self.at("wrong.hdf5"), *QUICK, code=1)
+        self.assertIn("no number", err)
 
     def test_wrong_wishes_are_refused(self):
         _, err = self.hemline("bench", self.l2, "--peers", "nobody", *QUICK, code=1)
