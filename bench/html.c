@@ -201,7 +201,7 @@ static const char *const style[] = {
     "tfoot{color:var(--muted);font-style:italic}\n"
     "td small{display:inline-block;min-width:5.6em;margin-left:.5em}\n"
     ".best{background:var(--tint);font-weight:700;color:var(--accent)}\n"
-    ".best small{font-weight:400}\n"
+    ".best small,th small{font-weight:400}\n"
     "th:last-child,td:last-child{padding-right:1.25rem}\n"
     "details.card{margin:.75rem 0}\n"
     "summary{cursor:pointer}\n"

@@ -26,7 +26,7 @@ typedef struct contest {
   hem__catalog *catalog;
   hem_engine *engine;
   hem_searcher *searcher;
-  hem__peer *peers[CONTESTANTS]; /* none at OURS */
+  hem__faiss_peer *peers[CONTESTANTS]; /* none at OURS */
   const float *queries[QUERIES];
   size_t query_count;
   double us[CONTESTANTS][QUERIES];       /* of one round */
@@ -92,8 +92,8 @@ static hem_status open_peer(contest *c, size_t who, hem_error *err) {
   char *path = NULL;
   hem_status status = hem__print(&path, err, "%s/%s", c->generation.folder, category->index.name);
   if (!status)
-    status = hem__peer_open(path, ivf ? "nprobe" : "efSearch", ivf ? category->nprobe : category->ef_search,
-                            &c->peers[who], err);
+    status = hem__faiss_peer_open(path, ivf ? "nprobe" : "efSearch", ivf ? category->nprobe : category->ef_search,
+                                  &c->peers[who], err);
   free(path);
   return status;
 }
@@ -106,7 +106,7 @@ static hem_status open_ours(contest *c, const char *store, hem_error *err) {
 }
 
 static void close_contestants(contest *c) {
-  for (size_t i = 0; i < CONTESTANTS; i++) hem__peer_close(c->peers[i]);
+  for (size_t i = 0; i < CONTESTANTS; i++) hem__faiss_peer_close(c->peers[i]);
   hem_searcher_free(c->searcher);
   hem_engine_close(c->engine);
   memset(c->peers, 0, sizeof c->peers);
@@ -134,7 +134,7 @@ static hem_status ask(contest *c, size_t who, size_t query, size_t k, hem_error 
   double start = now_us();
   hem_status status = who == OURS
                           ? hem_search(c->searcher, c->queries[query], c->generation.manifest.dim, &o, &answer, err)
-                          : hem__peer_search(c->peers[who], c->queries[query], k, distances, rows, err);
+                          : hem__faiss_peer_search(c->peers[who], c->queries[query], k, distances, rows, err);
   c->us[who][query] = now_us() - start;
   return status;
 }

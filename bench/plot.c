@@ -55,9 +55,22 @@ void hem__gnuplot_name(FILE *script, const char *name, bool format) {
   fputc('\'', script);
 }
 
-static void put_frame(FILE *script, const hem__plot *plot) {
+static size_t width_of(const hem__plot *plot) {
   size_t bars = plot->group_count * (plot->series_count + 1);
-  size_t width = plot->kind == HEM__PLOT_CURVES ? 960 : hem__min(hem__max(960, bars * 18), 6000);
+  return plot->kind == HEM__PLOT_CURVES ? 960 : hem__min(hem__max(960, bars * 18), 6000);
+}
+
+/* Side by side they would run into each other. */
+static bool names_are_long(const hem__plot *plot) {
+  enum { LETTER = 7 };
+  size_t longest = 0;
+  for (size_t i = 0; i < plot->group_count; i++)
+    longest = hem__max(longest, hem__min(strlen(plot->groups[i]), NAME_MAX_SHOWN));
+  return (longest + 1) * LETTER * plot->group_count > width_of(plot);
+}
+
+static void put_frame(FILE *script, const hem__plot *plot) {
+  size_t width = width_of(plot);
   fprintf(script,
           "set terminal svg noenhanced size %zu,400 font 'sans-serif,13'\n"
           "set encoding utf8\n"
@@ -82,6 +95,8 @@ static void put_axis(FILE *script, const hem__plot *plot) {
     fprintf(script, "set logscale x\nset xrange [%g:%g]\n", plot->at[0] / 1.1, plot->at[last] * 1.1);
   else
     fprintf(script, "set xrange [-0.6:%g]\n", (double)last + 0.6);
+  fputs(plot->kind != HEM__PLOT_CURVES && names_are_long(plot) ? "set xtics rotate by -30 left\nset rmargin 12\n" : "",
+        script);
   fputs("set xtics (", script);
   for (size_t i = 0; i <= last; i++) {
     if (i) fputs(", ", script);

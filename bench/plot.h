@@ -54,6 +54,29 @@ typedef struct hem__scatter {
 /* The picture's bytes, freed with free(). Errors: those of hem__plot_draw. */
 hem_status hem__scatter_draw(const hem__scatter *scatter, char **bytes, size_t *size, hem_error *err);
 
+/* Curves of points of their own each. All borrowed. */
+typedef struct hem__curve {
+  const char *name;
+  const double *across, *up; /* `count` points, in the order in which they are joined */
+  size_t count;
+  size_t colour; /* of hem__colours, and beyond them once more */
+  bool strong;   /* drawn thick and whole; else thin and dashed */
+  bool bare;     /* without a mark at each point */
+} hem__curve;
+
+typedef struct hem__curves {
+  const hem__curve *at;
+  size_t count;
+  const char *across, *up; /* what the axes show */
+  const double *ticks;     /* of the axis across, with what stands there; none: gnuplot's own */
+  const char *const *tick_names;
+  size_t tick_count;
+  bool log_across, log_up; /* by the logarithm: all values are above zero */
+} hem__curves;
+
+/* An SVG document, freed with free(). Errors: those of hem__plot_draw. */
+hem_status hem__curves_draw(const hem__curves *curves, char **svg, hem_error *err);
+
 /* What a gnuplot of our own answers to a script; the answer is freed with free(). Names go into a script by
  * hem__gnuplot_name alone; `format`: gnuplot will read it as a printf format. */
 hem_status hem__gnuplot_run(const char *script, size_t size, char **answer, size_t *answer_size, hem_error *err);

@@ -4,9 +4,10 @@
 #include <string.h>
 #include <time.h>
 
+#include "bench/interval.h"
 #include "query/rows.h"
 
-enum { K_DEFAULT = 10, QUERIES_DEFAULT = 1000, BOOTSTRAPS = 1000 };
+enum { K_DEFAULT = 10, QUERIES_DEFAULT = 1000 };
 
 typedef struct sample {
   size_t row;
@@ -75,38 +76,13 @@ static int by_time(const void *a, const void *b) {
   return (x > y) - (x < y);
 }
 
-static int by_value(const void *a, const void *b) {
-  double x = *(const double *)a, y = *(const double *)b;
-  return (x > y) - (x < y);
-}
-
-static uint64_t next_random(uint64_t *state) {
-  *state ^= *state << 13; /* xorshift64, Marsaglia 2003 */
-  *state ^= *state >> 7;
-  return *state ^= *state << 17;
-}
-
-/* The 95% interval of a mean: Efron's percentile bootstrap. */
-static void bootstrap(const outcome *outcomes, size_t count, double *low, double *high) {
-  double means[BOOTSTRAPS];
-  uint64_t state = 0x9E3779B97F4A7C15U;
-  for (size_t b = 0; b < BOOTSTRAPS; b++) {
-    means[b] = 0;
-    for (size_t i = 0; i < count; i++) means[b] += outcomes[next_random(&state) % count].recall;
-    means[b] /= (double)count;
-  }
-  qsort(means, BOOTSTRAPS, sizeof *means, by_value);
-  *low = means[BOOTSTRAPS * 25 / 1000];
-  *high = means[BOOTSTRAPS * 975 / 1000];
-}
-
 /* Sorts the outcomes by time. */
 static void summarise(hem__recall_row *row, outcome *outcomes, size_t count) {
   row->queries = count;
   if (count == 0) return;
   for (size_t i = 0; i < count; i++) row->recall += outcomes[i].recall;
   row->recall /= (double)count;
-  bootstrap(outcomes, count, &row->low, &row->high);
+  hem__bootstrap_mean(&outcomes->recall, sizeof *outcomes / sizeof(double), count, &row->low, &row->high);
   qsort(outcomes, count, sizeof *outcomes, by_time);
   row->median_us = outcomes[count / 2].microseconds;
   row->p99_us = outcomes[count * 99 / 100].microseconds;

@@ -11,5 +11,6 @@ void hem__report_photos(hem__html *page, const hem__report *report);
 
 /* The plot as an image with a title and a sentence, both our own markup; where gnuplot is not there, why. */
 void hem__report_plot(hem__html *page, const hem__plot *plot, const char *title, const char *about);
+void hem__report_curves(hem__html *page, const hem__curves *curves, const char *title, const char *about);
 
 #endif

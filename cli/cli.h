@@ -30,6 +30,7 @@ int cli_demo(int argc, char **argv);
 int cli_doctor(int argc, char **argv);
 int cli_views(int argc, char **argv);
 int cli_plot(int argc, char **argv);
+int cli_bench(int argc, char **argv);
 
 /* Prints "hemline: <message>" and returns EXIT_FAILED. */
 int cli_fail(const hem_error *err);

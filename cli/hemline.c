@@ -14,6 +14,7 @@ static const cli_command commands[] = {
     {"rollback", "an older generation of a store, current again", cli_rollback},
     {"drift", "what a server was asked, beside what its store was built for", cli_drift},
     {"evaluate", "top-k accuracy of a catalogue's features; recall of a store's indices", cli_evaluate},
+    {"bench", "recall against speed of every kind of index, and of other libraries, on one's own vectors", cli_bench},
     {"views", "practice pairs made of a shop's own photos, for a start without customers' photos", cli_views},
     {"plot", "a map of a catalogue's photos: near in the embedding space, near on paper (t-SNE)", cli_plot},
     {"info", "what is in a catalogue or store", cli_info},

@@ -5,7 +5,7 @@ import re
 import support
 
 COMMANDS = ("demo", "ingest", "delete", "train", "index", "query", "evaluate", "info", "verify", "doctor", "export-onnx",
-            "views", "plot", "serve", "rollback", "drift")
+            "views", "plot", "bench", "serve", "rollback", "drift")
 SOURCE = os.environ.get("HEMLINE_SOURCE", os.path.join(os.path.dirname(__file__), "..", ".."))
 WRONG = (
     (),

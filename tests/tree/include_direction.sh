@@ -55,8 +55,9 @@ only() {
     echo "$user" | grep -qE "^($who)\$" || complain "$user includes $header: only $who may"
   done
 }
-only 'hdf5|H5' 'ingest/catalog[a-z0-9_]*\.(c|h)|ingest/vectors_hdf5\.c|metric/metric_file\.c'
+only 'hdf5|H5' 'ingest/catalog[a-z0-9_]*\.(c|h)|ingest/vectors_hdf5\.c|ingest/benchmark_hdf5\.c|metric/metric_file\.c'
 only 'faiss/' 'index/faiss_index\.c|bench/peer_faiss\.c'
+only 'usearch\.h' 'bench/peer_usearch\.c'
 only 'vips/' 'ingest/image_vips\.c'
 only 'microhttpd' 'serve/http[a-z_]*\.(c|h)'
 only '(cblas|openblas)' 'metric/blas\.c|bench/[a-z]*_main\.c'
@@ -69,7 +70,7 @@ for header in $(grep -rlE 'include[[:space:]]+<(hdf5|H5)' ingest --include='*.h'
   users=$(grep -rlE "include[[:space:]]+\"$header\"" base ingest metric index query serve bench cli cluster \
     --include='*.[ch]' 2>/dev/null)
   for user in $users; do
-    case $user in ingest/catalog* | ingest/vectors_hdf5.c | metric/metric_file.c) ;; *) complain "$user includes $header, which brings HDF5 along" ;; esac
+    case $user in ingest/catalog* | ingest/vectors_hdf5.c | ingest/benchmark_hdf5.c | metric/metric_file.c) ;; *) complain "$user includes $header, which brings HDF5 along" ;; esac
   done
 done
 
