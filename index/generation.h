@@ -7,6 +7,8 @@
  *                           /gallery.bin   photos and items (gallery.h)
  *                           /c0000.f32     vectors of the first category, float32, row-major
  *                           /c0000.faiss   its FAISS index, unless it is flat
+ *                           /tuning.json   what else was tried, where it was tuned (tuning.h); indices are then named
+ *                                          after their kind: c0000.hnsw-sq8.faiss
  *   and where answers are reranked by a Siamese metric (learned.h):
  *                           /metric.h5     the metric, as it was given
  *                           /quantiser.f32 low and step of each dimension (metric/quantise.h)
@@ -59,6 +61,7 @@ typedef struct hem__manifest {
   size_t dim;
   hem_distance distance;
   hem__generation_file gallery;
+  hem__generation_file tuning; /* what was tried (tuning.h); name NULL: it was not tuned */
   hem__generation_category *categories;
   size_t category_count;
   hem__generation_metric metric;
