@@ -67,10 +67,21 @@ void hem__tuning_front(const hem__tuned_point *at, size_t count, bool *front) {
   }
 }
 
-uint64_t hem__tuning_share(uint64_t limit, uint64_t fixed, uint64_t photos, uint64_t all_photos) {
+uint64_t hem__tuning_share(uint64_t limit, const hem__tuned_size *sizes, size_t count, size_t number) {
+  uint64_t fixed = 0, choosing = 0, all = 0;
   if (!limit) return 0;
-  if (limit <= fixed || !all_photos) return 1; /* nothing fits into it; 0 would be no limit */
-  double share = (double)(limit - fixed) * ((double)photos / (double)all_photos);
+  for (size_t i = 0; i < count; i++) {
+    all += sizes[i].photos;
+    if (sizes[i].fixed) {
+      fixed += sizes[i].fixed;
+    } else {
+      choosing += sizes[i].photos;
+    }
+  }
+  if (choosing && sizes[number].fixed) return 0;
+  if (!choosing) fixed = 0;
+  if (limit <= fixed) return 1; /* nothing fits into it; 0 would be no limit */
+  double share = (double)(limit - fixed) * ((double)sizes[number].photos / (double)(choosing ? choosing : all));
   return share < 1 ? 1 : (uint64_t)share;
 }
 
@@ -85,12 +96,12 @@ static void say_limits(const hem__tuned_limits *l, char out[96]) {
   size_t at = 0, room = 96;
   out[0] = '\0';
   if (l->latency_us > 0) at += (size_t)snprintf(out, room, " within %.0f us", l->latency_us);
-  if (l->bytes) snprintf(out + at, room - at, "%s %.1f MB", at ? " and" : " within", (double)l->bytes / 1e6);
+  if (l->bytes) snprintf(out + at, room - at, "%s %.1f MiB", at ? " and" : " within", (double)l->bytes / 1048576);
 }
 
 static void say_point(const hem__tuned_point *p, bool memory, char out[112]) {
   int at = snprintf(out, 112, "%.4f (%.4f for sure) at %.1f us", p->recall, p->low, p->median_us);
-  if (memory && at > 0) snprintf(out + at, 112 - (size_t)at, " in %.1f MB", (double)p->bytes / 1e6);
+  if (memory && at > 0) snprintf(out + at, 112 - (size_t)at, " in %.1f MiB", (double)p->bytes / 1048576);
 }
 
 hem_status hem__tuning_impossible(const hem__tuned_category *c, const hem__tuned_limits *l, hem_error *err) {

@@ -59,9 +59,13 @@ void hem__tuning_front(const hem__tuned_point *points, size_t count, bool *front
 /* Says what is possible instead. Returns HEM_EUNSUPPORTED. */
 hem_status hem__tuning_impossible(const hem__tuned_category *category, const hem__tuned_limits *limits, hem_error *err);
 
-/* What a category may take of a limit for the store: small categories, which have no choice, take theirs off first; the
- * others share the rest by their photos. `fixed`: bytes of the former, their photos left out of `photos`. */
-uint64_t hem__tuning_share(uint64_t limit, uint64_t fixed, uint64_t photos, uint64_t all_photos);
+/* What one category may take of a limit for the store. Those that have no choice, small ones, take theirs first; the
+ * others share the rest by their photos. Where none has a choice, all share. 0: no limit. */
+typedef struct hem__tuned_size {
+  uint64_t photos;
+  uint64_t fixed; /* bytes of the only form there is; 0: there is a choice */
+} hem__tuned_size;
+uint64_t hem__tuning_share(uint64_t limit, const hem__tuned_size *sizes, size_t count, size_t number);
 
 /* Wilson's score interval (1927) for a mean of shares, at `z` (1.645: 95% one-sided). `right` of `total` places of
  * `queries` queries were filled rightly, `squares` is the sum over queries of right^2. Places of one query fail

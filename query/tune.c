@@ -117,24 +117,25 @@ static portions divide(tuner *t, size_t category) {
   return out;
 }
 
-static hem__tuned_limits limits_of(const tuner *t, size_t category) {
+/* A small category has one form, whatever the kind. */
+static hem_status find_limits(const tuner *t, size_t number, hem__tuned_limits *out, hem_error *err) {
   const hem_index_options *o = t->trial->options;
   const hem__manifest *m = t->trial->manifest;
-  uint64_t fixed = 0, photos = 0;
-  hem__tuned_limits l = {.recall = o->target_recall, .latency_us = o->max_latency_us, .above = -1};
+  hem__tuned_size *sizes = NULL;
+  hem_status status = hem__alloc(m->category_count, sizeof *sizes, "categories", &sizes, err);
+  if (status) return status;
   for (size_t i = 0; i < m->category_count; i++) {
     const hem__generation_category *c = &m->categories[i];
-    bool small = true;
-    for (size_t v = 1; v < t->variant_count; v++) small = small && *t->parts[v][i].factory == '\0';
-    if (small) {
-      fixed += c->vectors.size + c->points.size;
-    } else {
-      photos += c->photos;
-    }
-    if (small && i == category) return l; /* it has no choice: it counts against the others */
+    bool choice = false;
+    for (size_t v = 1; v < t->variant_count; v++) choice = choice || *t->parts[v][i].factory;
+    sizes[i] = (hem__tuned_size){.photos = c->photos, .fixed = choice ? 0 : c->vectors.size + c->points.size};
   }
-  l.bytes = hem__tuning_share(o->max_memory, fixed, m->categories[category].photos, photos);
-  return l;
+  *out = (hem__tuned_limits){.recall = o->target_recall,
+                             .latency_us = o->max_latency_us,
+                             .bytes = hem__tuning_share(o->max_memory, sizes, m->category_count, number),
+                             .above = -1};
+  free(sizes);
+  return HEM_OK;
 }
 
 static hem_certificate certify(const hem__tuned_tally *tally, const hem__tuned_point *p, const hem__quiz *q) {
@@ -182,12 +183,12 @@ static hem_status tune_category(tuner *t, size_t number, hem_error *err) {
       .quiz = t->quiz,
       .choosing = p.choosing,
       .fixed = {.ef_search = o->ef_search, .nprobe = o->nprobe, .refine = o->refine, .rerank = o->rerank},
-      .limits = limits_of(t, number),
       .progress = o->progress,
       .done = number,
       .total = t->trial->manifest->category_count};
   c->photos = of->photos;
   hem_status status = hem__strdup(of->name, &c->name, err);
+  if (!status) status = find_limits(t, number, &what.limits, err);
   if (!status) status = hem__try_settings(&what, c, &variant_of, err);
   if (!status) status = choose(&what, c, variant_of, &p, err);
   if (!status) t->chosen[number] = variant_of[c->chosen];
