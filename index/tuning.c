@@ -56,8 +56,8 @@ size_t hem__tuning_choose(const hem__tuned_point *at, size_t count, const hem__t
 }
 
 static bool beats(const hem__tuned_point *a, const hem__tuned_point *b) {
-  if (a->recall < b->recall || a->median_us > b->median_us || a->bytes > b->bytes) return false;
-  return a->recall > b->recall || a->median_us < b->median_us || a->bytes < b->bytes;
+  if (a->recall < b->recall || a->low < b->low || a->median_us > b->median_us || a->bytes > b->bytes) return false;
+  return a->recall > b->recall || a->low > b->low || a->median_us < b->median_us || a->bytes < b->bytes;
 }
 
 void hem__tuning_front(const hem__tuned_point *at, size_t count, bool *front) {
@@ -87,43 +87,65 @@ uint64_t hem__tuning_share(uint64_t limit, const hem__tuned_size *sizes, size_t 
 
 /* ---- where nothing meets the limits ---- */
 
-static size_t surest_within(const hem__tuned_category *c, const hem__tuned_limits *l) {
-  return hem__tuning_choose(c->points, c->count,
-                            &(hem__tuned_limits){.latency_us = l->latency_us, .bytes = l->bytes, .above = -1});
+/* "1.5 MiB" */
+static void say_bytes(uint64_t bytes, char out[24]) {
+  static const char *const units[] = {"bytes", "KiB", "MiB", "GiB", "TiB"};
+  double value = (double)bytes;
+  size_t unit = 0;
+  for (; value >= 1000 && unit < 4; unit++) value /= 1024;
+  snprintf(out, 24, unit ? "%.3g %s" : "%.0f %s", value, units[unit]);
 }
 
 static void say_limits(const hem__tuned_limits *l, char out[96]) {
-  size_t at = 0, room = 96;
-  out[0] = '\0';
-  if (l->latency_us > 0) at += (size_t)snprintf(out, room, " within %.0f us", l->latency_us);
-  if (l->bytes) snprintf(out + at, room - at, "%s %.1f MiB", at ? " and" : " within", (double)l->bytes / 1048576);
+  char bytes[24], latency[40] = "";
+  say_bytes(l->bytes, bytes);
+  if (l->latency_us > 0) snprintf(latency, sizeof latency, " within %.0f us", l->latency_us);
+  snprintf(out, 96, "%s%s%s", latency, !l->bytes ? "" : *latency ? " and " : " within ", l->bytes ? bytes : "");
 }
 
 static void say_point(const hem__tuned_point *p, bool memory, char out[112]) {
-  int at = snprintf(out, 112, "%.4f (%.4f for sure) at %.1f us", p->recall, p->low, p->median_us);
-  if (memory && at > 0) snprintf(out + at, 112 - (size_t)at, " in %.1f MiB", (double)p->bytes / 1048576);
+  char bytes[24];
+  say_bytes(p->bytes, bytes);
+  snprintf(out, 112, "%.4f (%.4f for sure) at %.1f us%s%s", p->recall, p->low, p->median_us, memory ? " in " : "",
+           memory ? bytes : "");
+}
+
+/* What reaches the recall, with one limit dropped: the latency, or the memory, or both. */
+static const hem__tuned_point *nearest(const hem__tuned_category *c, const hem__tuned_limits *l) {
+  hem__tuned_limits rest = {.recall = l->recall, .bytes = l->bytes, .above = -1};
+  size_t fast = hem__tuning_choose(c->points, c->count, &rest), small = SIZE_MAX;
+  if (fast != SIZE_MAX) return &c->points[fast];
+  rest = (hem__tuned_limits){.recall = l->recall, .latency_us = l->latency_us, .above = -1};
+  for (size_t turn = 0; turn < 2 && small == SIZE_MAX; turn++, rest.latency_us = 0)
+    for (size_t i = 0; i < c->count; i++)
+      if (meets(&c->points[i], &rest) && (small == SIZE_MAX || c->points[i].bytes < c->points[small].bytes)) small = i;
+  return small == SIZE_MAX ? NULL : &c->points[small];
 }
 
 hem_status hem__tuning_impossible(const hem__tuned_category *c, const hem__tuned_limits *l, hem_error *err) {
   char limits[96], here[112] = "", there[112] = "";
-  size_t within = surest_within(c, l),
-         reached =
-             hem__tuning_choose(c->points, c->count, &(hem__tuned_limits){.recall = l->recall, .above = l->above});
+  bool memory = l->bytes != 0;
+  hem__tuned_limits cheap = {.latency_us = l->latency_us, .bytes = l->bytes, .above = -1};
+  size_t within = hem__tuning_choose(c->points, c->count, &cheap);
+  const hem__tuned_point *reached = nearest(c, l);
   say_limits(l, limits);
-  if (within != SIZE_MAX) say_point(&c->points[within], l->bytes != 0, here);
-  if (reached != SIZE_MAX) say_point(&c->points[reached], l->bytes != 0, there);
-  if (!(l->recall > 0))
-    return hem__fail(err, HEM_EUNSUPPORTED, "category '%.60s': nothing answers%s; the cheapest is %s: allow more",
-                     c->name, limits, there);
-  if (reached == SIZE_MAX)
+  if (within != SIZE_MAX) say_point(&c->points[within], memory, here);
+  if (reached) say_point(reached, memory, there);
+  if (!reached)
     return hem__fail(
         err, HEM_EUNSUPPORTED,
-        "category '%.60s': recall %.4g is not possible, nor is it shown by %llu queries%s%s: ask for less, "
-        "or bring more photos to ask with",
-        c->name, l->recall, (unsigned long long)c->queries, *here ? "; the best is " : "", here);
-  return hem__fail(err, HEM_EUNSUPPORTED,
-                   "category '%.60s': recall %.4g%s is not possible: %s%s%.4g needs %s: ask for less, or allow more",
-                   c->name, l->recall, limits, here, *here ? " is; " : "", l->recall, there);
+        "category '%.60s': recall %.5g is not possible, or %llu queries are too few to show it%s%s%s%s: ask "
+        "for less, or bring more photos to ask with",
+        c->name, l->recall, (unsigned long long)c->queries, *here ? "; the best" : "", *here ? limits : "",
+        *here ? " is " : "", here);
+  if (within == SIZE_MAX)
+    return hem__fail(err, HEM_EUNSUPPORTED, "category '%.60s': nothing answers%s; %s is possible: allow more", c->name,
+                     limits, there);
+  return hem__fail(
+      err, HEM_EUNSUPPORTED,
+      "category '%.60s': recall %.5g%s is not possible: the best there is %s; possible is %s: ask for less, "
+      "or allow more",
+      c->name, l->recall, limits, here, there);
 }
 
 /* ---- how sure ---- */

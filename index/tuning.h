@@ -53,7 +53,8 @@ void hem__tuning_clear(hem__tuning *tuning);
  * sure ones the cheapest. SIZE_MAX: none meets them. */
 size_t hem__tuning_choose(const hem__tuned_point *points, size_t count, const hem__tuned_limits *limits);
 
-/* Marks the points that no other one beats: no other has at least their recall in no more time and no more memory. */
+/* Marks the points that no other one beats: no other has at least their recall, as surely, in no more time and no more
+ * memory. */
 void hem__tuning_front(const hem__tuned_point *points, size_t count, bool *front);
 
 /* Says what is possible instead. Returns HEM_EUNSUPPORTED. */

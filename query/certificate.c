@@ -250,7 +250,8 @@ static hem_status certify_generation(hem__trial *of, hem_error *err) {
   hem_status status = hem__trial_open(of, &t.engine, err);
   size_t limit = status ? 0 : query_limit(of, t.engine->gallery.photos);
   if (!status && tuned)
-    status = hem__samples_each(t.engine, of->catalog, embeddings, HEM__TUNE_QUERIES, &t.samples, &t.sample_count, err);
+    status = hem__samples_each(t.engine, of->catalog, embeddings, HEM__TUNE_QUERIES_SCORED, &t.samples, &t.sample_count,
+                               err);
   if (!status && !tuned)
     status = hem__samples_choose(t.engine, of->catalog, embeddings, limit, &t.samples, &t.sample_count, err);
   if (!status) status = hem__alloc(t.sample_count, sizeof *asked, "queries", &asked, err);

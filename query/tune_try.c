@@ -126,6 +126,19 @@ static double low_of(const setting *s) {
   return low;
 }
 
+static uint64_t bytes_of(const trying *t, const setting *s) {
+  const hem__generation_category *from =
+      &t->what->variants[s->variant].engine->generation.manifest.categories[t->what->number];
+  const hem__category *c = category_of(t, s->variant);
+  uint64_t index = c->graph ? c->graph->used : c->index ? from->index.size : 0;
+  bool compared = c->graph ? !c->graph->codes : !c->index;
+  return index + (compared ? from->vectors.size : 0) + from->points.size;
+}
+
+static bool fits(const trying *t, const setting *s) {
+  return !t->what->limits.bytes || bytes_of(t, s) <= t->what->limits.bytes;
+}
+
 static hem_status add(trying *t, const setting *like, setting **out) {
   hem_status status = hem__grow(&t->settings, &t->capacity, t->count + 1, sizeof *t->settings, "settings", t->err);
   if (status) return status;
@@ -203,7 +216,8 @@ static bool find_gap(const trying *t, const line *l, uint32_t *below, uint32_t *
 static double best_ns(const trying *t) {
   double best = INFINITY;
   for (size_t i = 0; i < t->count; i++)
-    if (low_of(&t->settings[i]) >= t->what->limits.recall) best = fmin(best, t->settings[i].rough_ns);
+    if (low_of(&t->settings[i]) >= t->what->limits.recall && fits(t, &t->settings[i]))
+      best = fmin(best, t->settings[i].rough_ns);
   return best;
 }
 
@@ -320,15 +334,6 @@ static hem_status try_variant(trying *t, size_t variant) {
 
 /* ---- turns ---- */
 
-static uint64_t bytes_of(const trying *t, const setting *s) {
-  const hem__generation_category *from =
-      &t->what->variants[s->variant].engine->generation.manifest.categories[t->what->number];
-  const hem__category *c = category_of(t, s->variant);
-  uint64_t index = c->graph ? c->graph->used : c->index ? from->index.size : 0;
-  bool compared = c->graph ? !c->graph->codes : !c->index;
-  return index + (compared ? from->vectors.size : 0) + from->points.size;
-}
-
 static void fill_point(const trying *t, setting *s) {
   hem__tuned_point *p = &s->point;
   const hem__variant *v = &t->what->variants[s->variant];
@@ -361,7 +366,8 @@ static void sum_up(const trying *t, setting *s) {
 static bool is_beaten(const trying *t, const setting *s) {
   for (size_t i = 0; i < t->count; i++) {
     const hem__tuned_point *p = &t->settings[i].point;
-    if (p->recall >= s->point.recall && p->bytes <= s->point.bytes && CLOSE * p->median_us < s->point.median_us)
+    if (p->recall >= s->point.recall && p->low >= s->point.low && p->bytes <= s->point.bytes &&
+        CLOSE * p->median_us < s->point.median_us)
       return true;
   }
   return false;
@@ -389,17 +395,20 @@ static hem_status make_room(trying *t, setting *s) {
   return hem__alloc(TURNS_LAST * s->timed, sizeof *s->times, "times", &s->times, t->err);
 }
 
-/* Among those that reach the recall (or what the best of them reaches), the nearly fastest. */
+/* Among those that reach the recall (or what the best of them reaches) in the memory there is, the nearly fastest. */
 static void find_close(const trying *t, bool *chosen) {
-  hem__tuned_limits l = t->what->limits;
-  double best = INFINITY;
-  for (size_t i = 0; i < t->count && !(t->what->limits.recall > 0); i++)
-    if (!(l.latency_us > 0) || t->settings[i].point.median_us <= l.latency_us)
-      l.recall = fmax(l.recall, t->settings[i].point.low);
+  const hem__tuned_limits *l = &t->what->limits;
+  double best = INFINITY, recall = l->recall;
+  for (size_t i = 0; i < t->count; i++) {
+    const setting *s = &t->settings[i];
+    chosen[i] = chosen[i] && fits(t, s);
+    bool asked = chosen[i] && !(l->latency_us > 0 && s->point.median_us > l->latency_us);
+    if (asked && !(l->recall > 0)) recall = fmax(recall, s->point.low);
+  }
   for (size_t i = 0; i < t->count; i++)
-    if (chosen[i] && t->settings[i].point.low >= l.recall) best = fmin(best, t->settings[i].point.median_us);
+    if (chosen[i] && t->settings[i].point.low >= recall) best = fmin(best, t->settings[i].point.median_us);
   for (size_t i = 0; i < t->count; i++)
-    chosen[i] = chosen[i] && t->settings[i].point.low >= l.recall && t->settings[i].point.median_us <= CLOSE * best;
+    chosen[i] = chosen[i] && t->settings[i].point.low >= recall && t->settings[i].point.median_us <= CLOSE * best;
 }
 
 static hem_status repeat(trying *t) {
