@@ -15,7 +15,8 @@
 enum {
   LADDER = 32,
   TURNS = 3,          /* of settings that no other one beats clearly */
-  TURNS_LAST = 7,     /* of those that the choice lies among */
+  TURNS_LAST = 7,     /* of those that the choice lies among, */
+  CONTENDERS = 8,     /* at most so many */
   TIMED_LEAST = 20,   /* queries of a turn */
   EF_MOST = 2048,     /* what is slower than this was never worth it against a scan */
   RERANK_LEAST = 32,  /* as without tuning */
@@ -23,7 +24,9 @@ enum {
   SCANNED = 32        /* a category is bounded as a whole where so many times its candidates are all of it (prune.c) */
 };
 
-static const double TURN_NS = 2e8;     /* a later turn takes no longer: fewer queries then */
+static const double TURNS_NS = 2e9;    /* later turns of a category take no longer in all: fewer queries then */
+static const double TURN_NS = 1e8;     /* nor does one of them */
+static const double ALMOST = 1.15;     /* times as slow as another that is better: beaten, whatever its turns say */
 static const double ONE_SIDED = 1.645; /* 95% */
 static const double GROWS = 0.0001;    /* recall that grows by less, three times, has come to its end */
 static const double CLOSE = 1.3;       /* times as slow as the best: may still be the best */
@@ -139,6 +142,14 @@ static bool fits(const trying *t, const setting *s) {
   return !t->what->limits.bytes || bytes_of(t, s) <= t->what->limits.bytes;
 }
 
+/* Where so many candidates are to be scored that a concave metric's bounds are laid over the whole category (prune.c),
+ * nothing is left out however the candidates are found. */
+static bool is_bounded(const trying *t, size_t variant, uint32_t rerank) {
+  const hem__metric *m = t->what->variants[variant].engine->learned.metric;
+  return m && m->form == HEM__HEAD && hem__metric_concave(m) &&
+         category_of(t, variant)->vectors.rows / SCANNED <= rerank;
+}
+
 static hem_status add(trying *t, const setting *like, setting **out) {
   hem_status status = hem__grow(&t->settings, &t->capacity, t->count + 1, sizeof *t->settings, "settings", t->err);
   if (status) return status;
@@ -146,7 +157,8 @@ static hem_status add(trying *t, const setting *like, setting **out) {
   *s = *like;
   const hem__category *c = category_of(t, s->variant);
   bool plain = !t->what->quiz->truth;
-  s->exhaustive = plain ? !c->graph && !c->index : s->depth.rerank >= c->vectors.rows;
+  s->exhaustive =
+      plain ? !c->graph && !c->index : s->depth.rerank >= c->vectors.rows || is_bounded(t, s->variant, s->depth.rerank);
   status = first_turn(t, s);
   if (status) return status;
   t->count++;
@@ -178,10 +190,30 @@ static hem_status try_rung(trying *t, const line *l, uint32_t value, setting **o
   return add(t, &like, out);
 }
 
-static hem_status climb(trying *t, const line *l) {
+static double best_recall(const trying *t, size_t first) {
+  double best = 0;
+  for (size_t i = first; i < t->count; i++) best = fmax(best, recall_of(&t->settings[i]));
+  return best;
+}
+
+/* Does another setting, clearly faster and no larger, find all that any has found? Then going on from here only takes
+ * longer. */
+static bool is_spent(const trying *t, const setting *s) {
+  double enough = best_recall(t, 0) - GROWS;
+  for (size_t i = 0; i < t->count; i++) {
+    const setting *other = &t->settings[i];
+    if (recall_of(other) >= enough && CLOSE * other->rough_ns < s->rough_ns && bytes_of(t, other) <= bytes_of(t, s))
+      return true;
+  }
+  return false;
+}
+
+/* *spent: it ended so. */
+static hem_status climb(trying *t, const line *l, bool *spent) {
   double before = -1;
   size_t flat = 0;
   hem_status status = HEM_OK;
+  *spent = false;
   for (size_t i = 0; i < l->count && !status; i++) {
     setting *s = NULL;
     status = try_rung(t, l, l->rungs[i], &s);
@@ -189,7 +221,9 @@ static hem_status climb(trying *t, const line *l) {
     double recall = recall_of(s);
     flat = recall - before < GROWS ? flat + 1 : 0;
     before = recall;
-    if (recall >= 1 || flat == 3 || s->rough_ns > t->flat_ns) break;
+    *spent = s->rough_ns > t->flat_ns || is_spent(t, s);
+    if (recall >= 1 || flat == 3 || *spent) break;
+    *spent = false;
   }
   return status;
 }
@@ -279,8 +313,8 @@ static hem_status add_index_lines(trying *t, lines *all, const setting *like) {
     l.like.depth.refine = !c->refine ? 0 : fixed->refine ? fixed->refine : plain ? refines[i] : c->refine;
     if (c->graph) {
       l.place = offsetof(hem__depth, ef_search);
-      double most = (double)hem__min(EF_MOST, c->vectors.rows), least = fmax(8, like->depth.rerank / 8.0);
-      if (!plain) most = fmin(most, 2.0 * like->depth.rerank);
+      double most = (double)hem__min(EF_MOST, c->vectors.rows), least = fmax(8, like->depth.rerank / 4.0);
+      if (!plain) most = fmin(most, like->depth.rerank); /* more is what scoring more is for */
       if (fixed->ef_search) {
         rung(&l, fixed->ef_search);
       } else {
@@ -301,32 +335,59 @@ static hem_status add_index_lines(trying *t, lines *all, const setting *like) {
   return status;
 }
 
-static hem_status add_variant_lines(trying *t, lines *all, size_t variant) {
+/* How many candidates are scored, fewest first. Without a metric: none. */
+static line list_reranks(const trying *t, size_t variant) {
   const hem__category *c = category_of(t, variant);
-  bool plain = !t->what->quiz->truth;
-  line reranks = {.like = {.variant = variant}, .place = offsetof(hem__depth, rerank)};
-  hem_status status = HEM_OK;
-  if (plain) {
-    rung(&reranks, 0);
+  line l = {.like = {.variant = variant}, .place = offsetof(hem__depth, rerank)};
+  size_t rows = c->vectors.rows, most = hem__min(rows, RERANK_MOST);
+  if (!t->what->quiz->truth) {
+    rung(&l, 0);
   } else if (t->what->fixed.rerank) {
-    rung(&reranks, c->rerank); /* cut to what there is */
+    rung(&l, c->rerank); /* cut to what there is */
   } else {
-    size_t most = hem__min(c->vectors.rows, hem__max(RERANK_MOST, c->vectors.rows / SCANNED));
-    ladder(&reranks, (double)hem__min(RERANK_LEAST, most), (double)most, 2);
+    if (is_bounded(t, variant, UINT32_MAX)) most = hem__min(rows, hem__max(rows / SCANNED, RERANK_LEAST));
+    ladder(&l, (double)hem__min(RERANK_LEAST, most), (double)most, 2);
   }
-  if (!c->graph && !c->index) return add_line(t, all, &reranks);
-  for (size_t i = 0; i < reranks.count && !status; i++) {
-    setting like = reranks.like;
-    like.depth.rerank = reranks.rungs[i];
+  return l;
+}
+
+/* More and more candidates are scored, until that finds nothing more. */
+static hem_status climb_all(trying *t, size_t variant, const line *reranks, lines *all) {
+  double before = -1;
+  size_t flat = 0;
+  hem_status status = HEM_OK;
+  for (size_t i = 0; i < reranks->count && !status && flat < 2; i++) {
+    size_t first = t->count, line_count = all->count;
+    setting like = reranks->like;
+    like.depth.rerank = reranks->rungs[i];
     status = add_index_lines(t, all, &like);
+    if (!status && is_bounded(t, variant, like.depth.rerank)) all->at[line_count].count = 1;
+    bool going = false;
+    for (size_t j = line_count; j < all->count && !status; j++) {
+      bool spent = false;
+      status = climb(t, &all->at[j], &spent);
+      going = going || !spent;
+    }
+    if (!going) break;
+    double best = status ? 0 : best_recall(t, first);
+    flat = best - before < GROWS ? flat + 1 : 0;
+    before = fmax(before, best);
   }
   return status;
 }
 
 static hem_status try_variant(trying *t, size_t variant) {
+  const hem__category *c = category_of(t, variant);
+  line reranks = list_reranks(t, variant);
   lines all = {0};
-  hem_status status = add_variant_lines(t, &all, variant);
-  for (size_t i = 0; i < all.count && !status; i++) status = climb(t, &all.at[i]);
+  hem_status status = HEM_OK;
+  if (c->graph || c->index) {
+    status = climb_all(t, variant, &reranks, &all);
+  } else {
+    status = add_line(t, &all, &reranks);
+    bool spent;
+    if (!status) status = climb(t, &all.at[0], &spent);
+  }
   for (size_t i = 0; i < all.count && !status && t->what->limits.recall > 0; i++) status = narrow(t, &all.at[i]);
   free(all.at);
   return status;
@@ -362,12 +423,12 @@ static void sum_up(const trying *t, setting *s) {
   s->point.median_us = (double)t->scratch[s->timed / 2] / 1e3;
 }
 
-/* Would another setting beat it even if it were a quarter faster? */
+/* Would another setting beat it even if it were somewhat faster? */
 static bool is_beaten(const trying *t, const setting *s) {
   for (size_t i = 0; i < t->count; i++) {
     const hem__tuned_point *p = &t->settings[i].point;
     if (p->recall >= s->point.recall && p->low >= s->point.low && p->bytes <= s->point.bytes &&
-        CLOSE * p->median_us < s->point.median_us)
+        ALMOST * p->median_us < s->point.median_us)
       return true;
   }
   return false;
@@ -388,9 +449,9 @@ static hem_status take_turns(trying *t, const bool *chosen, size_t until) {
   return status;
 }
 
-static hem_status make_room(trying *t, setting *s) {
+static hem_status make_room(trying *t, setting *s, size_t settings) {
   size_t all = t->what->choosing.count;
-  double most = TURN_NS / fmax(s->rough_ns, 1);
+  double most = fmin(TURN_NS, TURNS_NS / (double)(TURNS * settings)) / fmax(s->rough_ns, 1);
   s->timed = most < (double)all ? hem__min(hem__max((size_t)most, TIMED_LEAST), all) : all;
   return hem__alloc(TURNS_LAST * s->timed, sizeof *s->times, "times", &s->times, t->err);
 }
@@ -411,17 +472,32 @@ static void find_close(const trying *t, bool *chosen) {
     chosen[i] = chosen[i] && t->settings[i].point.low >= recall && t->settings[i].point.median_us <= CLOSE * best;
 }
 
+/* The fastest of the chosen ones stay. */
+static void keep_contenders(const trying *t, bool *chosen) {
+  double limit = 0;
+  for (size_t kept = 0; kept < CONTENDERS; kept++) {
+    double next = INFINITY;
+    for (size_t i = 0; i < t->count; i++)
+      if (chosen[i] && t->settings[i].point.median_us > limit) next = fmin(next, t->settings[i].point.median_us);
+    limit = next;
+  }
+  for (size_t i = 0; i < t->count; i++) chosen[i] = chosen[i] && t->settings[i].point.median_us <= limit;
+}
+
 static hem_status repeat(trying *t) {
   bool *chosen = NULL;
+  size_t count = 0;
   hem_status status = hem__alloc(t->count, sizeof *chosen, "settings", &chosen, t->err);
   for (size_t i = 0; i < t->count && !status; i++) fill_point(t, &t->settings[i]);
-  for (size_t i = 0; i < t->count && !status; i++) {
-    chosen[i] = !is_beaten(t, &t->settings[i]);
-    if (chosen[i]) status = make_room(t, &t->settings[i]);
-  }
+  for (size_t i = 0; i < t->count && !status; i++) count += chosen[i] = !is_beaten(t, &t->settings[i]);
+  for (size_t i = 0; i < t->count && !status; i++)
+    if (chosen[i]) status = make_room(t, &t->settings[i], count);
   if (!status) status = take_turns(t, chosen, TURNS);
-  if (!status) find_close(t, chosen);
-  if (!status) status = take_turns(t, chosen, TURNS_LAST);
+  if (!status) {
+    find_close(t, chosen);
+    keep_contenders(t, chosen);
+    status = take_turns(t, chosen, TURNS_LAST);
+  }
   free(chosen);
   return status;
 }

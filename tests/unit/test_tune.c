@@ -16,7 +16,7 @@ static const struct {
   const char *name;
   size_t photos;
   float spread; /* of a cluster: the wider, the harder */
-} shape[CATEGORIES] = {{"coat", 3000, 0.4F}, {"dress", 7000, 0.9F}, {"shoe", 300, 0.5F}};
+} shape[CATEGORIES] = {{"coat", 3000, 0.4F}, {"dress", 5000, 0.9F}, {"shoe", 300, 0.5F}};
 
 /* ---- a shop of clusters ---- */
 
@@ -325,7 +325,7 @@ END_TEST
 START_TEST(with_a_metric_the_reranked_answer_is_what_counts) {
   const char *folder = hem__test_folder();
   hem__made made = {.dim = 16};
-  hem__test_shop(&made, 2400, 2, 9);
+  hem__test_shop(&made, 1200, 2, 9);
   for (hem__test_kind kind = HEM__TEST_L1; kind <= HEM__TEST_CONCAVE; kind++) {
     hem__metric *metric = hem__test_learned(kind, 16, HEM_L2, 4);
     char *store = hem__test_learned_store(&made, metric, folder, kind == HEM__TEST_L1 ? "l1" : "concave",
