@@ -1,7 +1,7 @@
 # Completion for hemline, in bash: commands, options (asked of the program itself) and their values.
 _hemline() {
   local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]} command=${COMP_WORDS[1]}
-  local commands='demo ingest delete train index query serve rollback drift evaluate info verify doctor export-onnx views plot'
+  local commands='demo ingest delete train index query serve cost rollback drift evaluate info verify doctor export-onnx views plot'
   if ((COMP_CWORD == 1)); then
     mapfile -t COMPREPLY < <(compgen -W "$commands --help --version" -- "$current")
     return
