@@ -136,6 +136,9 @@ static const hem__peer_depth nothing[] = {{0, 0}};
 /* Codes of 8 bits: the next exact ones are among twice or four times as many. */
 static const hem__peer_depth graph_coded[] = {{10, 2}, {14, 2},  {20, 2},  {28, 2},  {40, 2}, {56, 2},
                                               {80, 2}, {112, 2}, {160, 2}, {224, 2}, {320, 4}};
+/* Of few dimensions: exact ones are among a few times as many. */
+static const hem__peer_depth graph_projected[] = {{8, 2},  {12, 2}, {8, 4},  {12, 4}, {16, 4},  {20, 6},
+                                                  {28, 6}, {40, 8}, {64, 8}, {96, 8}, {160, 16}};
 static const hem__peer_depth lists_coded[] = {{1, 2},  {2, 2},  {4, 2},  {6, 2},  {8, 2}, {12, 2},
                                               {16, 2}, {24, 2}, {32, 2}, {48, 2}, {96, 4}};
 
@@ -151,6 +154,7 @@ const hem__peer_type hem__peers_hemline[] = {
     KIND("flat", "", nothing, STEPS(nothing)),
     KIND("hnsw", "ef", hem__ladder_graph, HEM__LADDER_GRAPH),
     KIND("hnsw-sq8", "ef", graph_coded, STEPS(graph_coded)),
+    KIND("hnsw-pca", "ef", graph_projected, STEPS(graph_projected)),
     KIND("ivf", "nprobe", hem__ladder_lists, HEM__LADDER_LISTS),
     KIND("ivf-sq8", "nprobe", lists_coded, STEPS(lists_coded)),
     KIND("ivf-pq", "nprobe", hem__ladder_refined, HEM__LADDER_REFINED),

@@ -286,8 +286,8 @@ typedef struct scan {
 static void scan_one(void *context, size_t query, size_t worker) {
   const scan *s = context;
   (void)worker;
-  hem__flat_search(s->data->distance, s->data->gallery, hem__row(s->data->queries, query), s->k,
-                   s->found + query * s->k);
+  hem__vectors gallery = hem__floats(s->data->gallery);
+  hem__flat_search(s->data->distance, &gallery, hem__row(s->data->queries, query), s->k, s->found + query * s->k);
 }
 
 /* The k nearest of the first `count` queries; *out is freed with free(). k: no more than the gallery has. */

@@ -49,12 +49,13 @@ static const char doc[] =
     "is noise. A true neighbour is a photo no farther than the k-th nearest by an exact scan.\n\n"
     "Examples:\n"
     "  hemline bench shop.store --report bench.html --csv bench.csv\n"
-    "  hemline bench fashion-mnist.hdf5 --kinds hnsw,hnsw-sq8 --peers faiss-hnsw,hnswlib --threads 1 --no-batch\n"
+    "  hemline bench fashion-mnist.hdf5 --kinds hnsw,hnsw-pca --peers faiss-hnsw,hnswlib --threads 1 --no-batch\n"
     "  hemline bench fashion-mnist.hdf5 --work indices --queries 200    # keeps the indices for the next time\n"
     "  hemline bench shop.store --write-hdf5 shop.hdf5                  # for other people's benchmarks";
 
 static const struct argp_option options[] = {
-    {"kinds", OPT_KINDS, "LIST", 0, "Hemline's: of flat,hnsw,hnsw-sq8,ivf,ivf-sq8,ivf-pq, or none (default: all)", 0},
+    {"kinds", OPT_KINDS, "LIST", 0,
+     "Hemline's: of flat,hnsw,hnsw-sq8,hnsw-pca,ivf,ivf-sq8,ivf-pq, or none (default: all)", 0},
     {"peers", OPT_PEERS, "LIST", 0, "Others', by name, or none (default: all that this build has)", 0},
     {"list", OPT_LIST, NULL, 0, "Print what this build can measure", 0},
     {"csv", OPT_CSV, "FILE", 0, "Write every measurement, one a line", 0},

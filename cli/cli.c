@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <jansson.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -124,6 +125,40 @@ unsigned long cli_number(struct argp_state *state, const char *text, const char 
   if (errno || end == text || *end || *text == '-' || value > limit)
     argp_error(state, "%s wants a whole number from 0 to %lu, not '%s'", option, limit, text);
   return value;
+}
+
+double cli_share(struct argp_state *state, const char *text, const char *option) {
+  char *end;
+  double value = strtod(text, &end);
+  if (end == text || *end || !(value >= 0 && value <= 1))
+    argp_error(state, "%s wants a share from 0 to 1, not '%s'", option, text);
+  return value;
+}
+
+uint64_t cli_bytes(struct argp_state *state, const char *text, const char *option) {
+  static const char units[] = "KMGT";
+  char *end;
+  double value = strtod(text, &end);
+  const char *unit = *end ? strchr(units, *end) : NULL;
+  if (unit) {
+    value = ldexp(value, 10 * (int)(unit - units + 1));
+    end++;
+  }
+  if (end == text || *end || !(value >= 1 && value <= 1e18))
+    argp_error(state, "%s wants bytes, as 800M or 1.5G, not '%s'", option, text);
+  return (uint64_t)value;
+}
+
+const char *cli_size(uint64_t bytes) {
+  static char buffers[8][32];
+  static size_t turn;
+  static const char *const units[] = {"B", "KiB", "MiB", "GiB", "TiB"};
+  char *out = buffers[turn++ % 8];
+  double value = (double)bytes;
+  size_t unit = 0;
+  for (; value >= 1000 && unit < 4; unit++) value /= 1024;
+  snprintf(out, sizeof buffers[0], unit && value < 100 ? "%.1f %s" : "%.0f %s", value, units[unit]);
+  return out;
 }
 
 void cli_take(struct argp_state *state, const char **name, const char *text, const char *what) {

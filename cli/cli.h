@@ -22,6 +22,7 @@ int cli_index(int argc, char **argv);
 int cli_query(int argc, char **argv);
 int cli_drift(int argc, char **argv);
 int cli_rollback(int argc, char **argv);
+int cli_cost(int argc, char **argv);
 int cli_serve(int argc, char **argv);
 int cli_evaluate(int argc, char **argv);
 int cli_info(int argc, char **argv);
@@ -47,6 +48,11 @@ const char *cli_clean(const char *text);
 const char *cli_count(uint64_t n);
 /* A whole number of an option, or argp's usage error. */
 unsigned long cli_number(struct argp_state *state, const char *text, const char *option, unsigned long limit);
+/* A share from 0 to 1, and bytes ("300K", "1.5G": of 1,024 each), or argp's usage error. */
+double cli_share(struct argp_state *state, const char *text, const char *option);
+uint64_t cli_bytes(struct argp_state *state, const char *text, const char *option);
+/* "1.5 GiB", in one of a few static buffers. */
+const char *cli_size(uint64_t bytes);
 /* The one name that a command takes; a second one is argp's usage error. */
 void cli_take(struct argp_state *state, const char **name, const char *text, const char *what);
 /* A store is a folder; a catalogue is not. */

@@ -1,7 +1,7 @@
 # Completion for hemline, in bash: commands, options (asked of the program itself) and their values.
 _hemline() {
   local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]} command=${COMP_WORDS[1]}
-  local commands='demo ingest delete train index query serve rollback drift evaluate info verify doctor export-onnx views plot bench'
+  local commands='demo ingest delete train index query serve cost rollback drift evaluate info verify doctor export-onnx views plot bench'
   if ((COMP_CWORD == 1)); then
     mapfile -t COMPREPLY < <(compgen -W "$commands --help --version" -- "$current")
     return
@@ -21,7 +21,7 @@ _hemline() {
     --domain) mapfile -t COMPREPLY < <(compgen -W "shop consumer$([[ $command == plot ]] && echo ' all')" -- "$current") ;;
     --split | --query-split | --gallery-split)
       mapfile -t COMPREPLY < <(compgen -W 'train validation test none' -- "$current") ;;
-    --kinds) mapfile -t COMPREPLY < <(compgen -W 'flat hnsw hnsw-sq8 ivf ivf-sq8 ivf-pq none' -- "$current") ;;
+    --kinds) mapfile -t COMPREPLY < <(compgen -W 'flat hnsw hnsw-sq8 hnsw-pca ivf ivf-sq8 ivf-pq none' -- "$current") ;;
     --peers) mapfile -t COMPREPLY < <(compgen -W "$(hemline bench --list 2>/dev/null | grep -v '^hemline-') none" -- "$current") ;;
     plot) mapfile -t COMPREPLY < <(compgen -W 'tsne' -- "$current") ;;
     *)

@@ -11,6 +11,7 @@ static const cli_command commands[] = {
     {"index", "a catalogue into an index for each category", cli_index},
     {"query", "a photo, vector or row into the nearest items", cli_query},
     {"serve", "a store answered to other processes: a search page, REST, a Unix socket", cli_serve},
+    {"cost", "what a recall would cost in a store that was tuned, without trying anything", cli_cost},
     {"rollback", "an older generation of a store, current again", cli_rollback},
     {"drift", "what a server was asked, beside what its store was built for", cli_drift},
     {"evaluate", "top-k accuracy of a catalogue's features; recall of a store's indices", cli_evaluate},

@@ -1,5 +1,6 @@
 /* hemline index: a catalogue into a generation of per-category indices. */
 #include "cli/certificate.h"
+#include "cli/tuned.h"
 
 enum {
   OPT_KIND = 256,
@@ -16,7 +17,10 @@ enum {
   OPT_METRIC,
   OPT_FORCE,
   OPT_RERANK,
-  OPT_PRECISION
+  OPT_PRECISION,
+  OPT_RECALL,
+  OPT_LATENCY,
+  OPT_MEMORY
 };
 
 typedef struct index_arguments {
@@ -33,10 +37,17 @@ static const char doc[] =
     "With a metric of 'hemline train', candidates are found by the distance nearest to it and the answer is ordered by "
     "it. How many candidates are scored is chosen so that 0.99 of the 20 best items by scoring every photo are kept; "
     "what was measured is printed and stays in the store.\n\n"
+    "With --target-recall, --max-latency or --max-memory, settings are tried out before the store changes: each "
+    "category "
+    "gets the fastest kind and depths whose recall is surely reached within the limits, and a recall is promised that "
+    "other queries measured. Ask for a kind (--kind) to have only its depths chosen. What was tried stays in the "
+    "store: "
+    "see 'hemline cost'.\n\n"
     "Examples:\n"
     "  hemline index shop.h5 -o shop.store\n"
     "  hemline index shop.h5 -o shop.store --kind ivf-sq8 --distance cosine --nprobe 32\n"
-    "  hemline index shop.h5 -o shop.store --metric shop.metric";
+    "  hemline index shop.h5 -o shop.store --metric shop.metric\n"
+    "  hemline index shop.h5 -o shop.store --target-recall 0.99 --max-memory 500M";
 
 static const struct argp_option options[] = {
     {"output", 'o', "STORE", 0, "Folder of generations, made if missing", 0},
@@ -54,6 +65,10 @@ static const struct argp_option options[] = {
     {"force", OPT_FORCE, NULL, 0, "Take a metric that is not better than the plain distances", 0},
     {"rerank", OPT_RERANK, "N", 0, "Candidates a category that it scores (default: the fewest that keep 0.99)", 0},
     {"precision", OPT_PRECISION, "NAME", 0, "What it scores: u8 or f16 (default: u8, unless that loses too much)", 0},
+    {"target-recall", OPT_RECALL, "R", 0, "Choose the fastest settings that surely have this recall, 0..1", 0},
+    {"max-latency", OPT_LATENCY, "US", 0, "... whose median query takes no more microseconds, on one thread", 0},
+    {"max-memory", OPT_MEMORY, "BYTES", 0, "... whose indices and vectors take no more, of all categories (800M, 2G)",
+     0},
     {"threads", OPT_THREADS, "N", 0, "Categories built at once (default: one for each core)", 0},
     {"keep", OPT_KEEP, "N", 0, "Older generations to keep, at least 1 (default: 2)", 0},
     {"quiet", 'q', NULL, 0, "No progress", 0},
@@ -121,6 +136,15 @@ static error_t parse(int key, char *text, struct argp_state *state) {
     case OPT_PRECISION:
       o->precision = text;
       break;
+    case OPT_RECALL:
+      o->target_recall = cli_share(state, text, "--target-recall");
+      break;
+    case OPT_LATENCY:
+      o->max_latency_us = (uint32_t)cli_number(state, text, "--max-latency", UINT32_MAX);
+      break;
+    case OPT_MEMORY:
+      o->max_memory = cli_bytes(state, text, "--max-memory");
+      break;
     case ARGP_KEY_ARG:
       cli_take(state, &o->catalog, text, "catalogue");
       break;
@@ -139,10 +163,15 @@ static error_t parse(int key, char *text, struct argp_state *state) {
 
 static int tell(const char *store) {
   hem__generation g = {0};
+  hem__tuning tuning = {0};
   hem_error err;
-  if (hem__generation_open(store, &g, &err)) return cli_fail(&err);
-  if (hem__manifest_learned(&g.manifest)) cli_print_metric(stderr, &g.manifest);
+  hem_status status = hem__generation_open(store, &g, &err);
+  if (!status) status = hem__tuning_read(&g, &tuning, &err);
+  if (!status && hem__manifest_learned(&g.manifest)) cli_print_metric(stderr, &g.manifest);
+  if (!status && tuning.category_count) cli_print_tuning(stderr, &tuning);
+  hem__tuning_clear(&tuning);
   hem__generation_close(&g);
+  if (status) return cli_fail(&err);
   fprintf(stderr, "%s: published; look with 'hemline info %s'\n", store, store);
   return EXIT_DONE;
 }

@@ -5,6 +5,7 @@
 
 #include "base/file.h"
 #include "cli/certificate.h"
+#include "cli/tuned.h"
 #include "index/learned.h"
 #include "ingest/network.h"
 
@@ -170,6 +171,19 @@ static int metric_text(const hem__generation *g) {
   return EXIT_DONE;
 }
 
+static int tuning_text(const char *store, const hem__generation *g) {
+  hem__tuning tuning = {0};
+  hem_error err;
+  if (hem__tuning_read(g, &tuning, &err)) return cli_fail(&err);
+  if (tuning.category_count) {
+    putchar('\n');
+    cli_print_tuning(stdout, &tuning);
+    printf("what else was tried, and what it costs: hemline cost %s\n", cli_clean(store));
+  }
+  hem__tuning_clear(&tuning);
+  return EXIT_DONE;
+}
+
 static int store_text(const char *store, const hem__generation *g) {
   const hem__manifest *m = &g->manifest;
   printf("%s: generation %s, space '%s' (%zu values, %.16s), %s distance, from %s\n\n", store, g->name, m->space,
@@ -180,7 +194,8 @@ static int store_text(const char *store, const hem__generation *g) {
     printf("%-16s %12s  %-9s %-16s %8u %8u %8u\n", c->name, cli_count(c->photos), c->kind,
            *c->factory ? c->factory : "-", c->ef_search, c->nprobe, c->refine);
   }
-  return hem__manifest_learned(m) ? metric_text(g) : EXIT_DONE;
+  int code = hem__manifest_learned(m) ? metric_text(g) : EXIT_DONE;
+  return code ? code : tuning_text(store, g);
 }
 
 static int info_store(const info_arguments *a) {
@@ -234,7 +249,13 @@ static hem_status verify_catalog(const char *path, const hem_progress *progress,
 /* Opening an engine checks every file's size and checksum and parses all of it. */
 static hem_status verify_store(const char *path, hem_error *err) {
   hem_engine *engine = NULL;
+  hem__generation g = {0};
+  hem__tuning tuning = {0};
   hem_status status = hem_engine_open(path, NULL, &engine, err);
+  if (!status) status = hem__generation_open(path, &g, err);
+  if (!status) status = hem__tuning_read(&g, &tuning, err);
+  hem__tuning_clear(&tuning);
+  hem__generation_close(&g);
   hem_engine_close(engine);
   return status;
 }

@@ -248,13 +248,20 @@ typedef struct hem_index_options {
   uint32_t rerank;    /* candidates a category that are scored; 0: the fewest that keep 0.99 of the exhaustive top 20 */
   const char *precision; /* of the vectors that are scored: "u8" or "f16"; NULL: u8, f16 where u8 loses too much */
   uint32_t axes;         /* hnsw-pca: dimensions that are left; 0 = 128, or all where there are fewer */
+  /* Any of these: settings are tried out, and each category gets the cheapest that meets them, of the `kind` that is
+   * named, or of all kinds (NULL). What is set above (ef_search, ...) stays as it is set. */
+  double target_recall; /* 0..1: that the chosen setting surely has, of the 10 nearest photos, with a metric of the 20
+                           best items by scoring every photo; 0: the best that the others allow */
+  uint32_t max_latency_us; /* that half of the queries may take, on one thread; 0: as long as it takes */
+  uint64_t max_memory;     /* bytes of vectors, indices and points that searches walk through; 0: as many as it takes */
 } hem_index_options;
 
 /* Builds an index for each category over the catalogue's shop photos and publishes it as the store's new
  * current generation. Readers of the old generation are not disturbed. The same catalogue and options give
  * the same bytes. A killed build leaves the store as it was; its left-overs are swept by the next one.
- * Errors: those of hem_ingest, EUNSUPPORTED (this kind with this distance; a metric that is not better, and no
- * `force`), and EMISMATCH (a metric of another space). */
+ * Where settings were tried out, two builds choose alike, but measured times differ, and so do the bytes that tell
+ * them. Errors: those of hem_ingest, EUNSUPPORTED (this kind with this distance; a metric that is not better, and no
+ * `force`; limits that nothing meets: the message says what is possible), and EMISMATCH (a metric of another space). */
 HEM_API hem_status hem_index(const hem_index_options *options, hem_error *err);
 
 /* Makes an older generation current again, `generation` ("000002"), or the one before the current one (NULL): checks

@@ -41,8 +41,11 @@ typedef struct build {
   hem__manifest manifest;
   hem__publication publication;
   uint32_t *largest_first; /* categories */
-  hem_error *errors;       /* one for each category */
-  atomic_size_t done;      /* photos indexed so far, in all categories */
+  const char *stage;       /* for the caller's progress */
+  void (*body)(void *context, size_t i, size_t worker);
+  bool named;         /* indices are named after their kind: there will be others beside them */
+  hem_error *errors;  /* one for each category */
+  atomic_size_t done; /* photos indexed so far, in all categories */
   atomic_bool stop;
 } build;
 
@@ -260,10 +263,10 @@ static hem_status write_vectors(const build *b, size_t number, hem__matrix vecto
 
 static hem_status write_index(build *b, size_t number, hem__matrix vectors, hem_error *err) {
   hem__generation_category *c = &b->manifest.categories[number];
-  char name[32];
+  char name[48];
   hem__aside *file = NULL;
   hem__faiss *index = NULL;
-  snprintf(name, sizeof name, "c%04zu.faiss", number);
+  snprintf(name, sizeof name, "c%04zu%s%s.faiss", number, b->named ? "." : "", b->named ? c->kind : "");
   hem__faiss_recipe recipe = {.factory = c->factory,
                               .distance = hem__index_distance(c, b->options.distance),
                               .ef_construction = c->ef_search ? b->options.ef_construction : 0,
@@ -305,6 +308,26 @@ static void build_category(void *context, size_t i, size_t worker) {
   err->code = status;
 }
 
+/* Another index over vectors that are written already. */
+static void index_category(void *context, size_t i, size_t worker) {
+  build *b = context;
+  size_t number = b->largest_first[i];
+  hem__generation_category *c = &b->manifest.categories[number];
+  hem_error *err = &b->errors[number];
+  float *values = NULL;
+  hem_status status = HEM_OK;
+  (void)worker;
+  if (*c->factory) {
+    status = make_vectors(b, c, &values, err);
+    hem__matrix vectors = {.at = values, .rows = c->photos, .dim = hem__manifest_width(&b->manifest)};
+    if (!status) status = write_index(b, number, vectors, err);
+    free(values);
+  } else {
+    atomic_fetch_add(&b->done, c->photos);
+  }
+  err->code = status;
+}
+
 /* ---- the run ---- */
 
 /* What can be refused before anything is locked or made. */
@@ -319,6 +342,9 @@ static hem_status check_options(build *b, hem_error *err) {
   if (status) return status;
   if (b->learning.metric) b->options.distance = b->learning.metric->candidate_distance;
   if (o->kind) status = find_kind(o->kind, b->options.distance, &b->kind, err);
+  if (!status && !(o->target_recall >= 0 && o->target_recall <= 1))
+    status = hem__fail(err, HEM_EINVAL, "target_recall is %g; it lies between 0 and 1", o->target_recall);
+  if (hem__index_tunes(o)) b->kind = &kinds[0]; /* the others are tried beside it */
   if (!status) status = check_settings(o, err);
   if (!status) status = hem__map_open(o->catalog, &file, err);
   if (status == HEM_ECORRUPT)
@@ -389,8 +415,7 @@ typedef struct loop {
 
 static void *run_loop(void *context) {
   loop *l = context;
-  l->error.code =
-      hem__parallel_for(l->b->manifest.category_count, l->b->options.threads, build_category, l->b, &l->error);
+  l->error.code = hem__parallel_for(l->b->manifest.category_count, l->b->options.threads, l->b->body, l->b, &l->error);
   return NULL;
 }
 
@@ -400,7 +425,7 @@ static hem_status watch(build *b, pthread_t thread, hem_error *err) {
   struct timespec until;
   do {
     hem_status asked =
-        hem__progress_report(&b->options.progress, "index", atomic_load(&b->done), b->photos, "photos", err);
+        hem__progress_report(&b->options.progress, b->stage, atomic_load(&b->done), b->photos, "photos", err);
     if (asked) atomic_store(&b->stop, true);
     if (!status) status = asked;
     clock_gettime(CLOCK_REALTIME, &until);
@@ -409,7 +434,7 @@ static hem_status watch(build *b, pthread_t thread, hem_error *err) {
     until.tv_nsec %= 1000000000;
   } while (pthread_timedjoin_np(thread, NULL, &until) != 0);
   if (status) return status;
-  return hem__progress_report(&b->options.progress, "index", atomic_load(&b->done), b->photos, "photos", err);
+  return hem__progress_report(&b->options.progress, b->stage, atomic_load(&b->done), b->photos, "photos", err);
 }
 
 /* Largest first keeps the cores busy to the end. */
@@ -448,20 +473,40 @@ static hem_status use_halves(void *context, hem_error *err) {
   return status;
 }
 
+static hem_status build_kind(void *context, const char *name, hem_error *err) {
+  build *b = context;
+  hem_status status = find_kind(name, b->options.distance, &b->kind, err);
+  for (size_t i = 0; i < b->manifest.category_count && !status; i++) {
+    hem__generation_category *c = &b->manifest.categories[i];
+    c->kind = c->factory = NULL;
+    c->index = (hem__generation_file){0};
+    c->ef_search = c->nprobe = c->refine = 0;
+    status = plan(b, b->kind, c, err);
+  }
+  if (status) return status;
+  atomic_store(&b->done, 0);
+  b->stage = b->kind->name;
+  b->body = index_category;
+  b->named = true;
+  return build_all(b, err);
+}
+
 static hem_status try_generation(build *b, hem__try *try_out, hem_error *err) {
   hem__trial trial = {.options = &b->options,
                       .catalog = b->catalog,
                       .space = b->space,
                       .metric = b->learning.metric,
                       .folder = b->publication.folder,
+                      .publication = &b->publication,
                       .manifest = &b->manifest,
                       .use_halves = use_halves,
+                      .build_kind = build_kind,
                       .context = b};
   return try_out(&trial, err);
 }
 
 hem_status hem__index(const hem_index_options *options, hem__try *try_out, hem_error *err) {
-  build b = {.publication = {.lock = {.fd = -1}}};
+  build b = {.publication = {.lock = {.fd = -1}}, .stage = "index", .body = build_category};
   hem_status status = hem__options_copy(&b.options, sizeof b.options, options, "hem_index_options", err);
   if (!status) status = check_options(&b, err);
   /* Locked first: what is read from here on is not older than what the store holds. */
@@ -470,7 +515,7 @@ hem_status hem__index(const hem_index_options *options, hem__try *try_out, hem_e
   if (!status) status = plan_all(&b, err);
   if (!status) status = write_gallery(&b, err);
   if (!status) status = build_all(&b, err);
-  if (!status && b.learning.metric) status = try_generation(&b, try_out, err);
+  if (!status && (b.learning.metric || hem__index_tunes(&b.options))) status = try_generation(&b, try_out, err);
   if (!status)
     status = hem__publication_finish(&b.publication, &b.manifest, b.options.keep ? b.options.keep : KEEP, err);
   hem__publication_close(&b.publication);

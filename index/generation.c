@@ -334,6 +334,7 @@ static hem_status link_checked(const hem__publication *p, const hem__generation 
 hem_status hem__publication_repeat(hem__publication *p, const hem__generation *from, hem_error *err) {
   const hem__manifest *m = &from->manifest;
   hem_status status = link_checked(p, from, &m->gallery, err);
+  if (!status) status = link_checked(p, from, &m->tuning, err);
   if (!status) status = link_checked(p, from, &m->metric.file, err);
   if (!status) status = link_checked(p, from, &m->metric.quantiser, err);
   for (size_t i = 0; i < m->category_count && !status; i++) {

@@ -8,6 +8,8 @@
  *                           /c0000.f32     vectors of the first category, float32, row-major; or c0000.bytes, where
  *                                          bytes divided by one number are the same
  *                           /c0000.faiss   its FAISS index, unless it is flat
+ *                           /tuning.json   what else was tried, where it was tuned (tuning.h); indices are then named
+ *                                          after their kind: c0000.hnsw-sq8.faiss
  *   and where answers are reranked by a Siamese metric (learned.h):
  *                           /metric.h5     the metric, as it was given
  *                           /quantiser.f32 low and step of each dimension (metric/quantise.h)
@@ -65,6 +67,7 @@ typedef struct hem__manifest {
   size_t dim;
   hem_distance distance;
   hem__generation_file gallery;
+  hem__generation_file tuning; /* what was tried (tuning.h); name NULL: it was not tuned */
   hem__generation_category *categories;
   size_t category_count;
   hem__generation_metric metric;

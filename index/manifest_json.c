@@ -26,6 +26,7 @@ void hem__manifest_clear(hem__manifest *m) {
   }
   free(m->categories);
   clear_file(&m->gallery);
+  clear_file(&m->tuning);
   clear_file(&m->metric.file);
   clear_file(&m->metric.quantiser);
   free(m->catalog);
@@ -96,7 +97,10 @@ static json_t *to_json(const hem__manifest *m) {
       version_of(m), "hemline", HEM_VERSION_STRING, "catalog", m->catalog, "catalog_identity", identity, "space",
       "name", m->space, "sha256", m->space_hash, "features", m->features, "dim", (json_int_t)m->dim, "distance",
       hem_distance_name(m->distance), "gallery", file_to_json(&m->gallery), "categories", categories);
-  if (!root || !learned || json_object_set_new(root, "metric", metric_to_json(&m->metric)) == 0) return root;
+  int failed = 0;
+  if (root && m->tuning.name) failed |= json_object_set_new(root, "tuning", file_to_json(&m->tuning));
+  if (root && learned) failed |= json_object_set_new(root, "metric", metric_to_json(&m->metric));
+  if (!failed) return root;
   json_decref(root);
   return NULL;
 }
@@ -250,6 +254,7 @@ static void manifest(reader *r, const json_t *root, bool learned, hem__manifest 
   if (m->dim == 0) wrong(r, "dim");
   if (!distance || hem_distance_parse(distance, &m->distance, NULL)) wrong(r, "distance");
   m->gallery = file(r, root, "gallery", false);
+  if (json_object_get(root, "tuning")) m->tuning = file(r, root, "tuning", false);
   if (learned) metric(r, root, &m->metric);
   size_t count = json_array_size(categories);
   if (!json_is_array(categories) || count > CATEGORIES_MAX) wrong(r, "categories");

@@ -11,7 +11,7 @@
 #include "base/interval.h"
 #include "base/threads.h"
 #include "index/build.h"
-#include "query/truth.h"
+#include "query/tune.h"
 
 enum { QUERIES = 500, QUERIES_LEAST = 100, RERANK_LEAST = 32, RERANK_MOST = 4096, THIN = 50, RERANK_THIN = 256 };
 
@@ -24,6 +24,7 @@ typedef struct trial {
   hem_engine *engine;
   hem__sample *samples;
   size_t sample_count;
+  uint8_t *half; /* of each sample, by turns in its own category: 0 tunes, 1 measures */
   hem__truth truth;
   size_t threads;
 } trial;
@@ -102,13 +103,20 @@ static hem_certificate certify(const tally *t, size_t items) {
   return c;
 }
 
-/* Samples of a category (SIZE_MAX: of all), every other one: `half` 0 tunes, 1 measures. */
+static hem_status halve(trial *t, hem_error *err) {
+  size_t *met = NULL;
+  hem_status status = hem__alloc(t->engine->category_count, sizeof *met, "categories", &met, err);
+  if (!status) status = hem__alloc(t->sample_count, sizeof *t->half, "queries", &t->half, err);
+  for (size_t i = 0; i < t->sample_count && !status; i++) t->half[i] = met[t->samples[i].category]++ % 2;
+  free(met);
+  return status;
+}
+
+/* Samples of a category (SIZE_MAX: of all) that lie in this half. */
 static size_t pick(const trial *t, size_t category, size_t half, size_t *out) {
-  size_t count = 0, met = 0;
-  for (size_t i = 0; i < t->sample_count; i++) {
-    if (category != SIZE_MAX && t->samples[i].category != category) continue;
-    if (met++ % 2 == half) out[count++] = i;
-  }
+  size_t count = 0;
+  for (size_t i = 0; i < t->sample_count; i++)
+    if ((category == SIZE_MAX || t->samples[i].category == category) && t->half[i] == half) out[count++] = i;
   return count;
 }
 
@@ -175,7 +183,7 @@ static hem_status measure(trial *t, size_t *asked, hem_error *err) {
   size_t items = t->engine->gallery.items, count = pick(t, SIZE_MAX, 1, asked);
   hem_status status = ask_all(&all, count, &got, err);
   if (!status) m->metric.certificate = certify(&got, items);
-  for (size_t c = 0; c < m->category_count && !status; c++) {
+  for (size_t c = 0; c < m->category_count && !status && !hem__index_tunes(t->of->options); c++) { /* else promised */
     run own = {.t = t, .asked = asked};
     count = pick(t, c, 1, asked);
     status = ask_all(&own, count, &got, err);
@@ -186,8 +194,7 @@ static hem_status measure(trial *t, size_t *asked, hem_error *err) {
 
 /* ---- the trial ---- */
 
-/* The generation as it will be read: what the manifest says now, in its own folder. */
-static hem_status open_engine(const hem__trial *of, hem_engine **out, hem_error *err) {
+hem_status hem__trial_open(const hem__trial *of, hem_engine **out, hem_error *err) {
   hem__generation g = {0};
   char *json = NULL;
   size_t size;
@@ -211,7 +218,19 @@ static hem_status check_precision(trial *t, size_t *asked, hem_error *err) {
   hem_engine_close(t->engine);
   t->truth.engine = t->engine = NULL;
   status = t->of->use_halves(t->of->context, err);
-  if (!status) status = open_engine(t->of, &t->engine, err);
+  if (!status) status = hem__trial_open(t->of, &t->engine, err);
+  t->truth.engine = t->engine;
+  return status;
+}
+
+/* The engine is then that of the settings that were chosen. */
+static hem_status tune(trial *t, hem__matrix embeddings, hem_error *err) {
+  hem__quiz quiz = {.embeddings = embeddings, .samples = t->samples, .count = t->sample_count, .truth = &t->truth};
+  hem_status status = hem__tune(t->of, &quiz, err);
+  if (status) return status;
+  hem_engine_close(t->engine);
+  t->truth.engine = t->engine = NULL;
+  status = hem__trial_open(t->of, &t->engine, err);
   t->truth.engine = t->engine;
   return status;
 }
@@ -221,25 +240,54 @@ static size_t query_limit(const hem__trial *of, size_t photos) {
   return (size_t)fmax(fmin(WORK / each, QUERIES), QUERIES_LEAST);
 }
 
-static hem_status try_out(hem__trial *of, hem_error *err) {
+/* With a metric. */
+static hem_status certify_generation(hem__trial *of, hem_error *err) {
   trial t = {.of = of, .threads = of->options->threads ? of->options->threads : hem__cores()};
   hem__truth_options how = {.threads = t.threads, .progress = of->options->progress};
   hem__matrix embeddings = hem__catalog_matrix(of->catalog, of->space);
   size_t *asked = NULL;
-  hem_status status = open_engine(of, &t.engine, err);
-  if (!status)
-    status = hem__samples_choose(t.engine, of->catalog, embeddings, query_limit(of, t.engine->gallery.photos),
-                                 &t.samples, &t.sample_count, err);
+  bool tuned = hem__index_tunes(of->options);
+  hem_status status = hem__trial_open(of, &t.engine, err);
+  size_t limit = status ? 0 : query_limit(of, t.engine->gallery.photos);
+  if (!status && tuned)
+    status = hem__samples_each(t.engine, of->catalog, embeddings, HEM__TUNE_QUERIES_SCORED, &t.samples, &t.sample_count,
+                               err);
+  if (!status && !tuned)
+    status = hem__samples_choose(t.engine, of->catalog, embeddings, limit, &t.samples, &t.sample_count, err);
   if (!status) status = hem__alloc(t.sample_count, sizeof *asked, "queries", &asked, err);
+  if (!status) status = halve(&t, err);
   if (!status) status = hem__truth_find(t.engine, embeddings, t.samples, t.sample_count, &how, &t.truth, err);
   if (!status) status = check_precision(&t, asked, err);
-  if (!status) status = choose_rerank(&t, asked, err);
+  if (!status && tuned) status = tune(&t, embeddings, err);
+  if (!status && !tuned) status = choose_rerank(&t, asked, err);
   if (!status) status = measure(&t, asked, err);
   hem__truth_clear(&t.truth);
   free(t.samples);
+  free(t.half);
   free(asked);
   hem_engine_close(t.engine);
   return status;
+}
+
+/* Without one, the nearest photos are what is right. */
+static hem_status tune_plain(hem__trial *of, hem_error *err) {
+  hem_engine *engine = NULL;
+  hem__matrix embeddings = hem__catalog_matrix(of->catalog, of->space);
+  hem__sample *samples = NULL;
+  hem__quiz quiz = {0};
+  size_t count = 0;
+  hem_status status = hem__trial_open(of, &engine, err);
+  if (!status) status = hem__samples_each(engine, of->catalog, embeddings, HEM__TUNE_QUERIES, &samples, &count, err);
+  if (!status) status = hem__quiz_find(engine, embeddings, samples, count, of->options->threads, &quiz, err);
+  if (!status) status = hem__tune(of, &quiz, err);
+  hem__quiz_clear(&quiz);
+  free(samples);
+  hem_engine_close(engine);
+  return status;
+}
+
+static hem_status try_out(hem__trial *of, hem_error *err) {
+  return of->metric ? certify_generation(of, err) : tune_plain(of, err);
 }
 
 hem_status hem_index(const hem_index_options *options, hem_error *err) { return hem__index(options, try_out, err); }

@@ -12,6 +12,7 @@
 static bool may_be_asked(const hem_engine *e, const hem__photo *photo, bool marked, bool shop) {
   if (shop) return photo->domain == HEM__SHOP;
   if (photo->domain != HEM__CONSUMER) return false;
+  if (!e->learned.metric) return true; /* nobody learned from it */
   if (marked) return photo->split == HEM__VALIDATION || photo->split == HEM__TEST;
   return !hem__metric_saw(e->learned.metric, photo->item_id);
 }
@@ -43,6 +44,40 @@ hem_status hem__samples_choose(const hem_engine *e, const hem__catalog *catalog,
   for (size_t i = 0; i < *count; i++) found[i] = found[i * all / *count];
   *samples = found;
   return HEM_OK;
+}
+
+/* Moves at most `each` of one category, evenly spread, to the front of `out`. Returns how many. */
+static size_t thin(const hem__sample *from, size_t count, size_t category, size_t each, hem__sample *out) {
+  size_t all = 0, kept = 0, met = 0;
+  for (size_t i = 0; i < count; i++) all += from[i].category == category;
+  size_t limit = hem__min(all, each);
+  for (size_t i = 0; i < count && kept < limit; i++)
+    if (from[i].category == category && met++ == kept * all / limit) out[kept++] = from[i];
+  return kept;
+}
+
+hem_status hem__samples_each(const hem_engine *e, const hem__catalog *catalog, hem__matrix embeddings, size_t each,
+                             hem__sample **samples, size_t *count, hem_error *err) {
+  enum { TELLING = 40 };
+  const hem__photos *photos = hem__catalog_photos(catalog);
+  hem__sample *customers = NULL, *shop = NULL, *made = NULL;
+  size_t room;
+  if (!hem__mul(hem__min(each, photos->count), e->category_count, &room) || room > photos->count) room = photos->count;
+  hem_status status = hem__alloc(photos->count, sizeof *customers, "queries", &customers, err);
+  if (!status) status = hem__alloc(photos->count, sizeof *shop, "queries", &shop, err);
+  if (!status) status = hem__alloc(room, sizeof *made, "queries", &made, err);
+  size_t asked = status ? 0 : list(e, photos, embeddings, false, customers),
+         sold = status ? 0 : list(e, photos, embeddings, true, shop);
+  *count = 0;
+  for (size_t c = 0; c < e->category_count && !status; c++) {
+    size_t here = thin(customers, asked, c, each, made + *count);
+    if (here < TELLING) here = thin(shop, sold, c, each, made + *count);
+    *count += here;
+  }
+  free(customers);
+  free(shop);
+  if (!status) *samples = made;
+  return status;
 }
 
 /* ---- the best items ---- */

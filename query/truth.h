@@ -49,6 +49,11 @@ typedef struct hem__truth_options {
 hem_status hem__samples_choose(const hem_engine *engine, const hem__catalog *catalog, hem__matrix embeddings,
                                size_t limit, hem__sample **samples, size_t *count, hem_error *err);
 
+/* At most `each` photos to ask with for every category of the engine, evenly spread, category by category: customers'
+ * photos as above; a category that has too few of them to tell anything is asked with its shop photos instead. */
+hem_status hem__samples_each(const hem_engine *engine, const hem__catalog *catalog, hem__matrix embeddings, size_t each,
+                             hem__sample **samples, size_t *count, hem_error *err);
+
 /* `catalog` is the one that the engine was built from, its rows checked. Borrows engine, catalogue and samples. Errors:
  * ENOMEM, ECANCELED. */
 hem_status hem__truth_find(const hem_engine *engine, hem__matrix embeddings, const hem__sample *samples, size_t count,

@@ -5,7 +5,7 @@ import re
 import support
 
 COMMANDS = ("demo", "ingest", "delete", "train", "index", "query", "evaluate", "info", "verify", "doctor", "export-onnx",
-            "views", "plot", "bench", "serve", "rollback", "drift")
+            "views", "plot", "bench", "serve", "rollback", "drift", "cost")
 SOURCE = os.environ.get("HEMLINE_SOURCE", os.path.join(os.path.dirname(__file__), "..", ".."))
 WRONG = (
     (),
@@ -17,6 +17,11 @@ WRONG = (
     ("ingest", "shop.h5", "--idx", "a", "--threads", "many"),
     ("ingest", "shop.h5", "--idx", "a", "--threads", "-1"),
     ("ingest", "shop.h5", "--idx", "a", "--no-such-option"),
+    ("index", "shop.h5", "-o", "s", "--target-recall", "99"),
+    ("index", "shop.h5", "-o", "s", "--max-memory", "2X"),
+    ("cost",),
+    ("cost", "s", "--recall", "no"),
+    ("cost", "s", "--memory", "0"),
     ("ingest", "shop.h5", "--vectors", "v.npy", "--folder", "d"),
     ("ingest", "shop.h5", "--idx", "a", "--preset", "resnet50"),
     ("ingest", "shop.h5", "--idx", "a", "--cnn", "n.onnx", "--layer", "x", "--layer", "y"),

@@ -322,6 +322,27 @@ START_TEST(two_categories_of_one_name_are_refused) {
 }
 END_TEST
 
+START_TEST(what_was_tried_may_be_named) {
+  hem__manifest m = sample, read;
+  m.tuning = (hem__generation_file){.name = "tuning.json", .size = 77, .digest = {{9}}};
+  char *text = NULL;
+  size_t size;
+  ck_ok(hem__manifest_print(&m, &text, &size, err));
+  ck_ok(hem__manifest_parse(text, size, "manifest.json", &read, err));
+  ck_assert_str_eq(read.tuning.name, "tuning.json");
+  ck_assert_uint_eq(read.tuning.size, 77);
+  ck_assert(hem__digest_equal(&read.tuning.digest, &m.tuning.digest));
+  hem__manifest_clear(&read);
+  json_t *root = json_loadb(text, size, 0, NULL);
+  refuse(root, json_object_get(root, "tuning"), "name", json_string("../tuning.json"), "tuning");
+  refuse(root, root, "tuning", json_null(), "name");
+  json_object_del(root, "tuning"); /* as it was before there was any */
+  ck_ok(parse(root, err));
+  json_decref(root);
+  free(text);
+}
+END_TEST
+
 START_TEST(another_format_or_version_is_told_apart_from_damage) {
   json_t *root = sample_json();
   json_object_set_new(root, "version", json_integer(4));
@@ -374,6 +395,6 @@ HEM_TESTS("manifest_json", what_is_printed_is_parsed, a_metric_is_printed_and_pa
           without_a_metric_a_manifest_is_of_version_1, vectors_of_bytes_are_printed_and_parsed,
           a_metrics_fields_are_refused_by_name, every_name_of_a_distance_goes_both_ways,
           a_missing_or_odd_field_is_refused_by_name, numbers_out_of_range_are_refused, checksums_must_be_checksums,
-          files_outside_the_generation_are_refused, two_categories_of_one_name_are_refused,
+          files_outside_the_generation_are_refused, two_categories_of_one_name_are_refused, what_was_tried_may_be_named,
           another_format_or_version_is_told_apart_from_damage, text_that_is_not_json_is_refused,
           no_part_of_a_manifest_is_a_manifest, a_name_that_is_not_utf8_is_not_printed)
