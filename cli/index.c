@@ -52,7 +52,8 @@ static const char doc[] =
 static const struct argp_option options[] = {
     {"output", 'o', "STORE", 0, "Folder of generations, made if missing", 0},
     {"space", OPT_SPACE, "NAME", 0, "Embedding space (default: the only one)", 0},
-    {"kind", OPT_KIND, "KIND", 0, "flat, hnsw, hnsw-sq8, hnsw-pca, ivf, ivf-sq8 or ivf-pq (default: hnsw)", 0},
+    {"kind", OPT_KIND, "KIND", 0,
+     "flat, hnsw, hnsw-sq8, hnsw-pca, ivf, ivf-sq8 or ivf-pq (default: hnsw-pca for wide vectors, else hnsw)", 0},
     {"distance", 'd', "NAME", 0, "l2, l1, cosine or ip (default: l2)", 0},
     {"ef-search", OPT_EF, "N", 0, "hnsw: candidates kept while searching (default: 64)", 0},
     {"ef-construction", OPT_EFC, "N", 0, "hnsw: candidates kept while building (default: 40)", 0},
