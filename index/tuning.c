@@ -154,14 +154,9 @@ void hem__tuned_interval(const hem__tuned_tally *t, double z, double *low, doubl
   *low = 0;
   *high = 1;
   if (!(t->total > 0)) return;
-  double places = t->total / (double)t->queries, p = t->right / t->total, n = t->total, zz = z * z;
-  if (t->queries > 1 && p > 0 && p < 1) {
-    double mean = t->right / (double)t->queries, variance = fmax(t->squares / (double)t->queries - mean * mean, 0) *
-                                                            (double)t->queries / ((double)t->queries - 1);
-    n /= fmax(variance / (places * p * (1 - p)), 1); /* Kish's design effect (1965) */
-  }
-  double middle = (p + zz / (2 * n)) / (1 + zz / n);
-  double half = z / (1 + zz / n) * sqrt(p * (1 - p) / n + zz / (4 * n * n));
-  *low = fmin(fmax(middle - half, 0), p);
-  *high = fmax(fmin(middle + half, 1), p);
+  double n = (double)t->queries, places = t->total / n, p = t->right / t->total, mean = t->right / n;
+  double spread = n > 1 ? fmax(t->squares / n - mean * mean, 0) / (places * places) * n / (n - 1) : 0;
+  double variance = fmax(spread, p * (1 - p) / places) / n;
+  *low = fmin(fmax(p - 1 / n - z * sqrt(variance + 2 / (n * n)), 0), p);
+  *high = fmax(fmin(p + z * sqrt(variance + 1 / (n * n)), 1), p);
 }

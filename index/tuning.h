@@ -68,9 +68,13 @@ typedef struct hem__tuned_size {
 } hem__tuned_size;
 uint64_t hem__tuning_share(uint64_t limit, const hem__tuned_size *sizes, size_t count, size_t number);
 
-/* Wilson's score interval (1927) for a mean of shares, at `z` (1.645: 95% one-sided). `right` of `total` places of
- * `queries` queries were filled rightly, `squares` is the sum over queries of right^2. Places of one query fail
- * together, so there are fewer independent trials than places: as many as the queries' own variance tells. */
+/* Where a mean of shares lies, at `z` (1.645: 95% one-sided). `right` of `total` places of `queries` queries were
+ * filled rightly, `squares` is the sum over queries of right^2.
+ *
+ * Places of one query fail together: a graph loses few queries, but those wholly, and a hundred queries may well meet
+ * none of one in two hundred. Then they show no variance, and an interval by it would be far too narrow. So, in the
+ * manner of Agresti and Coull (1998), one more query is taken to have lost all of its places, and the variance is that
+ * of two. For whole losses this comes near to the exact bound: of none in n it says 3.3 / n, where 3.0 / n is exact. */
 typedef struct hem__tuned_tally {
   double right, total, squares;
   size_t queries;

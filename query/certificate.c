@@ -15,9 +15,10 @@
 
 enum { QUERIES = 500, QUERIES_LEAST = 100, RERANK_LEAST = 32, RERANK_MOST = 4096, THIN = 50, RERANK_THIN = 256 };
 
-static const double WORK = 2e13;    /* multiplications that the exhaustive truth may take: minutes on one core */
-static const double KEEP = 0.993;   /* aimed at, so that the other half is likely to keep 0.99 */
-static const double NEARLY = 0.001; /* where nothing keeps so much: as good as what keeps most */
+static const double WORK = 2e13;       /* multiplications that the exhaustive truth may take: minutes on one core */
+static const double PLAIN_WORK = 4e12; /* likewise without a metric, where they are distances */
+static const double KEEP = 0.993;      /* aimed at, so that the other half is likely to keep 0.99 */
+static const double NEARLY = 0.001;    /* where nothing keeps so much: as good as what keeps most */
 
 typedef struct trial {
   hem__trial *of;
@@ -240,6 +241,18 @@ static size_t query_limit(const hem__trial *of, size_t photos) {
   return (size_t)fmax(fmin(WORK / each, QUERIES), QUERIES_LEAST);
 }
 
+/* Of each category, so that their truth stays within `work` multiplications, but for so few that nothing could be
+ * shown. */
+static size_t each_limit(const hem_engine *engine, double work, double photo, size_t most) {
+  enum { TELLING = 300 };
+  double photos = 0;
+  for (size_t i = 0; i < engine->category_count; i++) {
+    double here = (double)engine->categories[i].shared.vectors.rows;
+    photos = engine->learned.metric ? photos + (double)engine->gallery.photos : photos + here;
+  }
+  return (size_t)fmax(fmin(work / fmax(photos * photo, 1), (double)most), TELLING);
+}
+
 /* With a metric. */
 static hem_status certify_generation(hem__trial *of, hem_error *err) {
   trial t = {.of = of, .threads = of->options->threads ? of->options->threads : hem__cores()};
@@ -250,8 +263,10 @@ static hem_status certify_generation(hem__trial *of, hem_error *err) {
   hem_status status = hem__trial_open(of, &t.engine, err);
   size_t limit = status ? 0 : query_limit(of, t.engine->gallery.photos);
   if (!status && tuned)
-    status = hem__samples_each(t.engine, of->catalog, embeddings, HEM__TUNE_QUERIES_SCORED, &t.samples, &t.sample_count,
-                               err);
+    status = hem__samples_each(t.engine, of->catalog, embeddings,
+                               each_limit(t.engine, WORK, (double)(of->metric->width * hem__max(of->metric->hidden, 1)),
+                                          HEM__TUNE_QUERIES_SCORED),
+                               &t.samples, &t.sample_count, err);
   if (!status && !tuned)
     status = hem__samples_choose(t.engine, of->catalog, embeddings, limit, &t.samples, &t.sample_count, err);
   if (!status) status = hem__alloc(t.sample_count, sizeof *asked, "queries", &asked, err);
@@ -277,7 +292,10 @@ static hem_status tune_plain(hem__trial *of, hem_error *err) {
   hem__quiz quiz = {0};
   size_t count = 0;
   hem_status status = hem__trial_open(of, &engine, err);
-  if (!status) status = hem__samples_each(engine, of->catalog, embeddings, HEM__TUNE_QUERIES, &samples, &count, err);
+  if (!status)
+    status = hem__samples_each(engine, of->catalog, embeddings,
+                               each_limit(engine, PLAIN_WORK, (double)embeddings.dim, HEM__TUNE_QUERIES), &samples,
+                               &count, err);
   if (!status) status = hem__quiz_find(engine, embeddings, samples, count, of->options->threads, &quiz, err);
   if (!status) status = hem__tune(of, &quiz, err);
   hem__quiz_clear(&quiz);

@@ -6,7 +6,7 @@
 #include "index/build.h"
 #include "query/quiz.h"
 
-enum { HEM__TUNE_QUERIES = 600, HEM__TUNE_QUERIES_SCORED = 400 }; /* a category, at most; with a metric */
+enum { HEM__TUNE_QUERIES = 2400, HEM__TUNE_QUERIES_SCORED = 1200 }; /* a category, at most; with a metric */
 
 /* Half of each category's queries (every other one, as they stand in `quiz`) choose; of the others, where there are
  * enough, half confirm the choice, and the last measure what is promised.

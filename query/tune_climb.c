@@ -49,10 +49,13 @@ hem_status hem__tune_ask(const hem__try_category *what, size_t variant, const he
   return HEM_OK;
 }
 
+/* Of a scan only the time is to be found. */
 static hem_status first_turn(hem__trying *t, hem__setting *s) {
+  enum { SCANS = 100 };
   const hem__try_category *w = t->what;
-  hem_status status =
-      hem__tune_ask(w, s->variant, &s->depth, &w->choosing, t->scratch, &s->tally, &s->rough_ns, t->err);
+  hem__portion asked = w->choosing;
+  if (s->exhaustive && !w->quiz->truth) asked.count = hem__min(asked.count, SCANS);
+  hem_status status = hem__tune_ask(w, s->variant, &s->depth, &asked, t->scratch, &s->tally, &s->rough_ns, t->err);
   return status ? status : hem__progress_report(&w->progress, "tune", w->done, w->total, "categories", t->err);
 }
 

@@ -176,6 +176,9 @@ START_TEST(a_lower_bound_holds_as_often_as_it_says) {
   ck_assert_double_ge(coverage(0.95, false, 200, 1.645), 0.93);
   ck_assert_double_ge(coverage(0.95, true, 200, 1.645), 0.93); /* not so if places counted as trials */
   ck_assert_double_ge(coverage(0.9, true, 300, 1.645), 0.93);
+  ck_assert_double_ge(coverage(0.995, true, 150, 1.645), 0.93); /* one half of the times nothing is lost */
+  ck_assert_double_ge(coverage(0.995, true, 150, 1.96), 0.96);
+  ck_assert_double_ge(coverage(0.98, true, 100, 1.96), 0.96);
 }
 END_TEST
 
@@ -184,7 +187,10 @@ START_TEST(of_nothing_nothing_is_known) {
   hem__tuned_interval(&(hem__tuned_tally){0}, 1.96, &low, &high);
   ck_assert(low == 0 && high == 1);
   hem__tuned_interval(&(hem__tuned_tally){.right = 10, .total = 10, .squares = 100, .queries = 1}, 1.96, &low, &high);
-  ck_assert(low > 0.6 && low < 0.8 && high == 1);
+  ck_assert(low == 0 && high == 1);
+  hem__tuned_interval(&(hem__tuned_tally){.right = 3000, .total = 3000, .squares = 30000, .queries = 300}, 1.645, &low,
+                      &high);
+  ck_assert_double_eq_tol(low, 1 - 3.33 / 300, 1e-4);
 }
 END_TEST
 
