@@ -132,7 +132,7 @@ START_TEST(only_what_serves_stays) {
   char *store = build(folder, "store", (hem_index_options){.target_recall = 0.9}), *path = NULL;
   hem__generation g;
   hem__tuning t = tuning_of(store, &g);
-  static const char *const kinds[] = {"hnsw", "hnsw-sq8", "ivf-sq8", "ivf-pq"};
+  static const char *const kinds[] = {"hnsw", "hnsw-pca", "ivf-sq8", "ivf-pq"};
   for (size_t c = 0; c < CATEGORIES; c++)
     for (size_t i = 0; i < 4; i++) {
       const hem__generation_category *category = &g.manifest.categories[c];
