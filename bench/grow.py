@@ -1,11 +1,12 @@
 #!/usr/bin/python3
-"""grow.py COUNT OUT.bvecs: COUNT vectors of 784 bytes for measuring how cost grows with a gallery.
+"""grow.py COUNT OUT.bvecs|OUT.npy: COUNT vectors for measuring how cost grows with a gallery: 784 bytes each, or (.npy)
+the 128 floats of them in which the photos of Fashion-MNIST differ most (PCA).
 
 The first 60,000 are the training photos of Fashion-MNIST as they are. Every other one is made of two of them of the
 same class: each is shifted by up to two pixels and perhaps mirrored, they are mixed (up to 30% of the second), and the
 result is made up to 15% brighter or darker. So neighbourhoods stay those of garments: between photos of one kind lie
-more photos of that kind, and a larger gallery has nearer neighbours, as a larger shop has. OUT-queries.bvecs gets the
-10,000 test photos as they are. The same COUNT gives the same bytes; a smaller one a prefix of a larger one's.
+more photos of that kind, and a larger gallery has nearer neighbours, as a larger shop has. OUT-queries gets the
+10,000 test photos. The same COUNT gives the same bytes; a smaller one a prefix of a larger one's.
 
 Prints how hard the result is for the queries: the mean distance over the distance of the nearest (relative contrast, He,
 Kumar and Chang 2012) and the local intrinsic dimension of the 100 nearest (Amsaleg and others 2015), of 40 queries.
@@ -52,7 +53,19 @@ def made(number, photos, labels, order):
     return np.clip(np.rint(mixed * light), 0, 255).astype(np.uint8).reshape(CHUNK, -1)
 
 
-def write(file, rows):
+def axes(photos):
+    """Of the 128 largest variances, [784, 128]; the photos' own, so that every COUNT has the same."""
+    flat = photos.reshape(len(photos), -1).astype(np.float64)
+    return np.linalg.eigh(np.cov(flat, rowvar=False))[1][:, :-129:-1].astype(np.float32)
+
+
+def write_bytes(path, rows):
+    with open(path, "wb") as file:
+        for part in np.array_split(rows, 1 + len(rows) // CHUNK):
+            write_records(file, part)
+
+
+def write_records(file, rows):
     record = np.zeros(len(rows), [("dim", "<i4"), ("at", "u1", rows.shape[1])])
     record["dim"], record["at"] = rows.shape[1], rows
     record.tofile(file)
@@ -77,16 +90,21 @@ def main():
     queries = read("t10k-images-idx3-ubyte.gz", 16).reshape(-1, SIDE * SIDE)
     order = {label: np.flatnonzero(labels == label) for label in range(10)}
     kept = []
-    with open(path, "wb") as file:
-        for at in range(0, count, CHUNK):
-            real = at < len(photos)
-            rows = photos[at : at + CHUNK].reshape(-1, SIDE * SIDE) if real else made(at, photos, labels, order)
-            rows = rows[: count - at]
-            write(file, rows)
-            kept.append(rows)
-    with open(path.replace(".bvecs", "-queries.bvecs"), "wb") as file:
-        write(file, queries)
-    contrast, dimension = hardness(np.concatenate(kept), queries[:: len(queries) // 40])
+    for at in range(0, count, CHUNK):
+        rows = photos[at : at + CHUNK] if at < len(photos) else made(at, photos, labels, order)
+        kept.append(rows.reshape(-1, SIDE * SIDE)[: count - at])
+    rows = np.concatenate(kept)
+    stem, ending = path.rsplit(".", 1)
+    if ending == "npy":
+        turn = axes(photos)
+        rows = np.concatenate([part @ turn for part in np.array_split(rows, 1 + count // CHUNK)])
+        queries = queries @ turn
+        np.save(path, rows)
+        np.save(f"{stem}-queries.npy", queries)
+    else:
+        write_bytes(path, rows)
+        write_bytes(f"{stem}-queries.bvecs", queries)
+    contrast, dimension = hardness(rows, queries[:: len(queries) // 40])
     print(f"{count} vectors: relative contrast {contrast:.2f}, local intrinsic dimension {dimension:.1f}")
 
 
