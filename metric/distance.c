@@ -54,6 +54,8 @@ HEM__KEY_INLINE void some_by(hem_distance distance, const hem__some *s, float di
 HEM__KEY_INLINE void some_of(hem_distance distance, const hem__some *s, float *out) {
   if (s->vectors.at) {
     some_by(distance, s, 0, out);
+  } else if (s->vectors.divisor == 1) {
+    some_by(distance, s, 1, out);
   } else {
     some_by(distance, s, s->vectors.divisor, out);
   }

@@ -50,6 +50,7 @@ HEM__KEY_INLINE __m256 to_floats(__m128i codes) { return _mm256_cvtepi32_ps(_mm2
 HEM__KEY_INLINE __m256 values(const void *row, float divisor, size_t at, size_t count) {
   if (divisor == 0) return load((const float *)row + at, count);
   __m256 code = to_floats(load_codes((const uint8_t *)row + at, count)), inverse = _mm256_set1_ps(1 / divisor);
+  if (divisor == 1) return code;
   __m256 quotient = _mm256_mul_ps(code, inverse);
   return _mm256_fmadd_ps(_mm256_fnmadd_ps(quotient, _mm256_set1_ps(divisor), code), inverse, quotient);
 }
@@ -84,6 +85,8 @@ HEM__KEY_INLINE void some_by(hem_distance distance, const hem__some *s, float di
 HEM__KEY_INLINE void some_of(hem_distance distance, const hem__some *s, float *out) {
   if (s->vectors.at) {
     some_by(distance, s, 0, out);
+  } else if (s->vectors.divisor == 1) {
+    some_by(distance, s, 1, out);
   } else {
     some_by(distance, s, s->vectors.divisor, out);
   }
