@@ -230,8 +230,8 @@ typedef struct hem_index_options {
   const char *store;   /* directory of generations, made if missing */
   const char *space;   /* embedding space; NULL: the only one */
   const char *kind;    /* flat | hnsw | hnsw-sq8 | hnsw-pca | ivf | ivf-sq8 | ivf-pq; NULL: hnsw-pca for l2 and cosine
-                          of 256 values and more, else hnsw. Categories of fewer than 1,000 photos are always flat:
-                          exact, and faster at that size */
+                          of 256 values and more, where 128 dimensions hold 0.8 of the spread; else hnsw. Categories of
+                          fewer than 1,000 photos are always flat:    exact, and faster at that size */
   hem_distance distance;
   uint32_t ef_search;       /* HNSW: 0 = 64 */
   uint32_t ef_construction; /* HNSW: 0 = 40 */

@@ -45,6 +45,9 @@ typedef struct hem__graph_source {
 hem_status hem__graph_read(const hem__graph_source *source, hem__graph *out, hem_error *err);
 void hem__graph_clear(hem__graph *graph);
 
+/* How much of the vectors' spread about their centre a projection keeps, 0 to 1, by some of them. Errors: ENOMEM. */
+hem_status hem__graph_kept(const hem__graph *graph, double *share, hem_error *err);
+
 /* One thread's working memory, for graphs of any size. Zeroed is empty. */
 typedef struct hem__graph_scratch {
   uint8_t *seen; /* seen[row] == round: the row has been met */

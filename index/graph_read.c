@@ -157,20 +157,21 @@ static bool take_codes(reader *r, const hem__graph_source *from, hem__graph *g) 
 
 /* A PCAMatrix, and the header of what lies behind it. The numbers it was trained by are not needed. */
 static hem_status take_axes(reader *r, const hem__graph_source *from, hem__graph *g, hem_error *err) {
-  size_t in = from->vectors.dim, count, matrix, shift;
+  size_t in = from->vectors.dim, count, centre, matrix, shift;
   if (!take_header(r, from, in) || take_int(r) != 1 || !take_name(r, "Pcam")) return HEM_OK;
   take(r, 4 + 4 + 1 + 4);
-  for (size_t i = 0; i < 3; i++) take_array(r, 4, &count);
+  const uint8_t *middle = take_array(r, 4, &centre);
+  for (size_t i = 0; i < 2; i++) take_array(r, 4, &count);
   take(r, 1); /* there is a shift, which may be empty */
   const uint8_t *axes = take_array(r, 4, &matrix), *more = take_array(r, 4, &shift);
   int32_t from_dim = take_int(r), to_dim = take_int(r);
   take(r, 1);
   r->fine &= from_dim > 0 && (size_t)from_dim == in && to_dim > 0 && to_dim <= from_dim;
-  if (!r->fine || matrix != in * (size_t)to_dim || shift != (size_t)to_dim || !all_finite(axes, matrix) ||
-      !all_finite(more, shift))
+  if (!r->fine || centre != in || matrix != in * (size_t)to_dim || shift != (size_t)to_dim ||
+      !all_finite(middle, centre) || !all_finite(axes, matrix) || !all_finite(more, shift))
     return HEM_OK;
   g->dim = (size_t)to_dim;
-  return hem__projection_new(axes, more, in, g->dim, &g->projection, err);
+  return hem__projection_new(axes, more, middle, in, g->dim, &g->projection, err);
 }
 
 /* Behind a projection there must be codes: the vectors that lie beside the file are not those that FAISS linked. */
@@ -210,4 +211,26 @@ hem_status hem__graph_read(const hem__graph_source *from, hem__graph *out, hem_e
 void hem__graph_clear(hem__graph *graph) {
   hem__projection_clear(&graph->projection);
   *graph = (hem__graph){0};
+}
+
+hem_status hem__graph_kept(const hem__graph *g, double *share, hem_error *err) {
+  enum { SOME = 500 };
+  const hem__projection *p = &g->projection;
+  float *row = NULL, *out = NULL;
+  int16_t *whole = NULL;
+  double kept = 0, all = 0;
+  hem_status status = hem__alloc(p->in, sizeof *row, "a projection", &row, err);
+  if (!status) status = hem__alloc(p->out, sizeof *out, "a projection", &out, err);
+  if (!status) status = hem__alloc(p->in, sizeof *whole, "a projection", &whole, err);
+  for (size_t i = 0; i < SOME && !status; i++) {
+    hem__copy_row(&g->vectors, i * g->vectors.rows / SOME, row);
+    hem__project(p, row, whole, out);
+    for (size_t j = 0; j < p->in; j++) all += pow((double)row[j] - (double)p->centre[j], 2);
+    for (size_t j = 0; j < p->out; j++) kept += pow((double)out[j] - (double)p->shift[j], 2);
+  }
+  *share = all > 0 ? fmin(kept / all, 1) : 1;
+  free(row);
+  free(out);
+  free(whole);
+  return status;
 }

@@ -64,19 +64,19 @@ float hem__coded_query(hem_distance distance, const float *query, const void *tr
                        float *shift);
 void hem__keys_coded(const hem__coded *coded, float *keys);
 
-/* A linear map in whole numbers: out = steps * (axes * query) + shift. */
+/* A linear map in whole numbers: out = steps * (axes * (query - centre)) + shift. */
 typedef struct hem__projection {
-  int16_t *axes;        /* [out][in]; owned, as is the next */
-  float *steps, *shift; /* [out] each; one piece of memory, steps first */
-  size_t in, out;       /* out: 0: there is none */
+  int16_t *axes;                 /* [out][in]; owned, as is the next */
+  float *steps, *shift, *centre; /* [out], [out], [in]: one piece of memory, in this order */
+  size_t in, out;                /* out: 0: there is none */
 } hem__projection;
 
-/* Of a matrix [out][in] and a shift [out], floats at any address. Elements of a row are kept in steps of its largest
- * one over hem__projection_range(in), and so are a query's values: sums of 32 bits hold their products. Errors: ENOMEM.
- */
+/* matrix * query + shift, floats at any address, [out][in] and [out]. `centre` [in] is what queries lie around: the
+ * smaller what is left of them, the finer its steps. Elements of a row are kept in steps of its largest one over
+ * hem__projection_range(in), and so are a query's values: sums of 32 bits hold their products. Errors: ENOMEM. */
 int16_t hem__projection_range(size_t in);
-hem_status hem__projection_new(const void *matrix, const void *shift, size_t in, size_t out, hem__projection *p,
-                               hem_error *err);
+hem_status hem__projection_new(const void *matrix, const void *shift, const void *centre, size_t in, size_t out,
+                               hem__projection *p, hem_error *err);
 void hem__projection_clear(hem__projection *p);
 /* `whole` has room for `in` numbers. The same bits on every machine but for the last of each float. */
 void hem__project(const hem__projection *p, const float *query, int16_t *whole, float *out);

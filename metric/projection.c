@@ -28,18 +28,27 @@ static void quantise_row(const void *matrix, size_t row, hem__projection *p) {
   for (size_t i = 0; i < p->in; i++) p->axes[row * p->in + i] = whole_of(value_at(matrix, row * p->in + i) * scale);
 }
 
-hem_status hem__projection_new(const void *matrix, const void *shift, size_t in, size_t out, hem__projection *p,
-                               hem_error *err) {
+/* What the row makes of the centre goes into the shift. */
+static void take_row(const void *matrix, const void *shift, size_t row, hem__projection *p) {
+  double moved = value_at(shift, row);
+  for (size_t i = 0; i < p->in; i++) moved += (double)value_at(matrix, row * p->in + i) * (double)p->centre[i];
+  p->shift[row] = (float)moved;
+  quantise_row(matrix, row, p);
+}
+
+hem_status hem__projection_new(const void *matrix, const void *shift, const void *centre, size_t in, size_t out,
+                               hem__projection *p, hem_error *err) {
   *p = (hem__projection){.in = in, .out = out};
   hem_status status = hem__alloc(in, out * sizeof *p->axes, "a projection", &p->axes, err);
-  if (!status) status = hem__alloc(out, 2 * sizeof *p->steps, "a projection", &p->steps, err);
+  if (!status) status = hem__alloc(2 * out + in, sizeof *p->steps, "a projection", &p->steps, err);
   if (status) {
     hem__projection_clear(p);
     return status;
   }
   p->shift = p->steps + out;
-  memcpy(p->shift, shift, out * sizeof *p->shift);
-  for (size_t i = 0; i < out; i++) quantise_row(matrix, i, p);
+  p->centre = p->shift + out;
+  memcpy(p->centre, centre, in * sizeof *p->centre);
+  for (size_t i = 0; i < out; i++) take_row(matrix, shift, i, p);
   return HEM_OK;
 }
 
@@ -53,9 +62,12 @@ void hem__project(const hem__projection *p, const float *query, int16_t *whole, 
   enum { BLOCK = 64 };
   int64_t sums[BLOCK];
   float most = 0;
-  for (size_t i = 0; i < p->in; i++) most = fabsf(query[i]) > most ? fabsf(query[i]) : most;
+  for (size_t i = 0; i < p->in; i++) {
+    float size = fabsf(query[i] - p->centre[i]);
+    most = size > most ? size : most;
+  }
   float range = hem__projection_range(p->in), step = most / range, scale = most > 0 ? range / most : 0;
-  for (size_t i = 0; i < p->in; i++) whole[i] = whole_of(query[i] * scale);
+  for (size_t i = 0; i < p->in; i++) whole[i] = whole_of((query[i] - p->centre[i]) * scale);
   for (size_t from = 0; from < p->out; from += BLOCK) {
     hem__projection part = {.axes = p->axes + from * p->in, .in = p->in, .out = hem__min(BLOCK, p->out - from)};
     hem__best_keys()->project(&part, whole, sums);

@@ -101,14 +101,16 @@ START_TEST(settings_that_were_asked_for_are_used) {
 }
 END_TEST
 
-/* A hundred photos would be flat: a thousand of them, of few values. */
+/* A thousand photos, since fewer would be flat. In a few dimensions they differ more than in all others. */
 static hem__made make_wide(size_t dim, bool whole) {
   hem__made made = {.dim = dim};
   uint64_t state = 1;
   float *v = calloc(dim, sizeof *v);
   for (size_t i = 0; i < 1000; i++) {
     for (size_t j = 0; j < dim; j++)
-      v[j] = whole ? (float)(hem__test_random(&state) % 256) / 255 : hem__test_normal(&state);
+      v[j] = whole   ? (float)(hem__test_random(&state) % 256) / 255
+             : j % 9 ? 0.1F * hem__test_normal(&state)
+                     : hem__test_normal(&state);
     hem__made_add(&made, (hem__photo){.category = "all"}, v);
   }
   free(v);
@@ -136,6 +138,35 @@ START_TEST(wide_vectors_are_projected_unless_that_cannot_be) {
     hem__generation_close(&g);
     hem__made_clear(&made);
   }
+}
+END_TEST
+
+static const char *kind_of(const hem__made *made, const char *kind) {
+  static char out[32];
+  hem__generation g = index_of(made, (hem_index_options){.kind = kind});
+  const hem__generation_category *c = &g.manifest.categories[0];
+  snprintf(out, sizeof out, "%s", c->kind);
+  ck_assert_int_eq(strncmp(c->factory, "PCA", 3) == 0, !strcmp(c->kind, "hnsw-pca"));
+  ck_assert_int_eq(c->refine != 0, !strcmp(c->kind, "hnsw-pca"));
+  ck_assert_uint_eq(c->ef_search, 64);
+  hem__generation_close(&g);
+  return out;
+}
+
+/* All dimensions tell the same, or rounding leaves nothing of what tells vectors apart. */
+START_TEST(a_projection_that_would_lose_too_much_is_no_default) {
+  enum { WIDE = 300 };
+  hem__made made = make_wide(WIDE, false);
+  uint64_t state = 5;
+  ck_assert_str_eq(kind_of(&made, NULL), "hnsw-pca");
+  for (size_t i = 0; i < 1000 * WIDE; i++) made.vectors[i] = hem__test_normal(&state);
+  ck_assert_str_eq(kind_of(&made, NULL), "hnsw");
+  ck_assert_str_eq(kind_of(&made, "hnsw-pca"), "hnsw-pca"); /* who asks for it gets it */
+  for (size_t i = 0; i < 1000 * WIDE; i++) made.vectors[i] += 1e6F;
+  ck_assert_str_eq(kind_of(&made, NULL), "hnsw");
+  for (size_t i = 0; i < 1000 * WIDE; i++) made.vectors[i] = 1; /* nothing to lose */
+  ck_assert_str_eq(kind_of(&made, NULL), "hnsw-pca");
+  hem__made_clear(&made);
 }
 END_TEST
 
@@ -422,8 +453,9 @@ END_TEST
 
 HEM_TESTS("build", small_categories_are_flat_whatever_was_asked_for, lists_never_ask_for_more_training_than_there_is,
           settings_that_were_asked_for_are_used, wide_vectors_are_projected_unless_that_cannot_be,
-          pixels_are_kept_as_bytes_and_answered_as_floats, a_store_that_was_published_opens,
-          ranges_follow_names_and_cover_the_gallery, what_cannot_work_is_refused_with_what_can,
-          a_missing_argument_is_named, consumer_photos_are_never_in_the_gallery,
-          a_catalogue_without_shop_photos_is_refused, a_value_that_makes_no_distance_is_refused_by_row,
+          a_projection_that_would_lose_too_much_is_no_default, pixels_are_kept_as_bytes_and_answered_as_floats,
+          a_store_that_was_published_opens, ranges_follow_names_and_cover_the_gallery,
+          what_cannot_work_is_refused_with_what_can, a_missing_argument_is_named,
+          consumer_photos_are_never_in_the_gallery, a_catalogue_without_shop_photos_is_refused,
+          a_value_that_makes_no_distance_is_refused_by_row,
           the_same_catalogue_gives_the_same_bytes_on_any_number_of_threads, a_stop_leaves_the_store_as_it_was)

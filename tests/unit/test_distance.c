@@ -274,7 +274,7 @@ END_TEST
 
 /* Against the matrix in double precision; the bound is that of the header, and that of a query in 16 bits. */
 static void check_projection(size_t in, size_t out, float scale, uint64_t *state) {
-  static float matrix[64 * DIM_MAX * 2 + 1], shift[64], query[2 * DIM_MAX], got[64], again[64];
+  static float matrix[64 * DIM_MAX * 2 + 1], shift[64], query[2 * DIM_MAX], centre[2 * DIM_MAX], got[64], again[64];
   static int16_t whole[2 * DIM_MAX];
   hem__projection p;
   fill(SIGNED, state, matrix, in * out);
@@ -284,14 +284,17 @@ static void check_projection(size_t in, size_t out, float scale, uint64_t *state
   for (size_t i = 0; i < in; i++) {
     query[i] *= scale;
     most = fmax(most, fabs((double)query[i]));
+    centre[i] = 1000 * scale; /* a cloud far from the origin: what is left of a query counts */
+    query[i] += centre[i];
   }
-  ck_ok(hem__projection_new(matrix, shift, in, out, &p, err));
+  ck_ok(hem__projection_new(matrix, shift, centre, in, out, &p, err));
   hem__project(&p, query, whole, got);
   for (size_t o = 0; o < out; o++) {
     double want = shift[o], sizes = 0;
     for (size_t i = 0; i < in; i++) {
       want += (double)matrix[o * in + i] * (double)query[i];
-      sizes += (fabs((double)query[i]) + fabs((double)matrix[o * in + i]) * most) / hem__projection_range(in);
+      double rest = fabs((double)query[i] - (double)centre[i]);
+      sizes += (rest + fabs((double)matrix[o * in + i]) * most) / hem__projection_range(in) + 1e-7 * fabs(want);
     }
     ck_assert_msg(fabs((double)got[o] - want) <= sizes + 1e-5, "%zu to %zu, row %zu: %g instead of %g", in, out, o,
                   (double)got[o], want);
@@ -340,11 +343,11 @@ START_TEST(projections_are_the_same_on_every_path) {
 END_TEST
 
 START_TEST(a_projection_of_nothing_is_its_shift) {
-  const float matrix[4] = {0, 0, 1, 2}, shift[2] = {3, 4};
+  const float matrix[4] = {0, 0, 1, 2}, shift[2] = {3, 4}, centre[2] = {0, 0};
   float query[2] = {5, 6}, out[2];
   int16_t whole[2];
   hem__projection p;
-  ck_ok(hem__projection_new(matrix, shift, 2, 2, &p, err));
+  ck_ok(hem__projection_new(matrix, shift, centre, 2, 2, &p, err));
   hem__project(&p, query, whole, out);
   ck_assert(out[0] == 3 && fabsf(out[1] - 21) < 0.05F);
   memset(query, 0, sizeof query);

@@ -250,6 +250,8 @@ START_TEST(wrong_projections_are_refused) {
   refuse_int(file, 37, 0);
   refuse_with(file, 41, "PcAm", 4);
   refuse_long(file, MEAN, UINT64_MAX / 4 + 2);
+  refuse_long(file, MEAN, DIM - 1);
+  refuse_with(file, MEAN + 8, &nan, sizeof nan);
   refuse_long(file, eigenvalues, DIM + 1);
   refuse_long(file, matrix, AXES * DIM - 1);
   refuse_with(file, matrix + 8, &nan, sizeof nan);
