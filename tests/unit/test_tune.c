@@ -140,10 +140,13 @@ START_TEST(only_what_serves_stays) {
       ck_assert_int_eq(hem__path_exists(path), !strcmp(category->kind, kinds[i]));
       free(path);
     }
-  bool tried[4] = {false};
-  for (size_t i = 0; i < t.categories[1].count; i++)
-    for (size_t j = 0; j < 4; j++) tried[j] = tried[j] || !strcmp(t.categories[1].points[i].kind, kinds[j]);
-  ck_assert(tried[0] && tried[1] && tried[2] && tried[3]);
+  /* What is left of the curve depends on how fast each kind was: which kinds that are is not for a test to say. */
+  ck_assert_uint_gt(t.categories[1].count, 1);
+  for (size_t i = 0; i < t.categories[1].count; i++) {
+    bool known = !strcmp(t.categories[1].points[i].kind, "flat");
+    for (size_t j = 0; j < 4; j++) known = known || !strcmp(t.categories[1].points[i].kind, kinds[j]);
+    ck_assert(known);
+  }
   hem__tuning_clear(&t);
   hem__generation_close(&g);
   free(store);
