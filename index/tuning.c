@@ -157,6 +157,6 @@ void hem__tuned_interval(const hem__tuned_tally *t, double z, double *low, doubl
   double n = (double)t->queries, places = t->total / n, p = t->right / t->total, mean = t->right / n;
   double spread = n > 1 ? fmax(t->squares / n - mean * mean, 0) / (places * places) * n / (n - 1) : 0;
   double variance = fmax(spread, p * (1 - p) / places) / n;
-  *low = fmin(fmax(p - 1 / n - z * sqrt(variance + 2 / (n * n)), 0), p);
+  *low = fmin(fmax(p - 0.5 / n - z * sqrt(variance + 1 / (n * n)), 0), p);
   *high = fmax(fmin(p + z * sqrt(variance + 1 / (n * n)), 1), p);
 }

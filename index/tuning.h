@@ -73,8 +73,10 @@ uint64_t hem__tuning_share(uint64_t limit, const hem__tuned_size *sizes, size_t 
  *
  * Places of one query fail together: a graph loses few queries, but those wholly, and a hundred queries may well meet
  * none of one in two hundred. Then they show no variance, and an interval by it would be far too narrow. So, in the
- * manner of Agresti and Coull (1998), one more query is taken to have lost all of its places, and the variance is that
- * of two. For whole losses this comes near to the exact bound: of none in n it says 3.3 / n, where 3.0 / n is exact. */
+ * manner of Agresti and Coull (1998), half a query more is taken to have lost all of its places, and the variance of
+ * one is added. For whole losses this comes near to Jeffreys' bound, which on average errs as often as it
+ * says: of none in n, 2.1 / n is said to be possible, and 1.9 / n by Jeffreys (3.0 / n by Clopper and Pearson, who never
+ * err more often). */
 typedef struct hem__tuned_tally {
   double right, total, squares;
   size_t queries;

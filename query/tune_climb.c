@@ -252,12 +252,12 @@ static hem_status add_line(hem__trying *t, lines *all, const line *l) {
 
 /* How an index of this kind can be asked, with everything else as in `like`. */
 static hem_status add_index_lines(hem__trying *t, lines *all, const hem__setting *like) {
-  static const uint32_t coarse[] = {1, 2, 4, 8}, coarsest[] = {4, 16, 64};
+  static const uint32_t coarse[] = {1, 2, 3, 4, 6, 8}, coarsest[] = {4, 16, 64};
   const hem__category *c = hem__tried_category(t, like->variant);
   const hem__depth *fixed = &t->what->fixed;
   bool pq = !strcmp(t->what->variants[like->variant].kind, "ivf-pq"), plain = !t->what->quiz->truth;
   const uint32_t *refines = pq ? coarsest : coarse;
-  size_t count = !c->refine || fixed->refine || !plain ? 1 : pq ? 3 : 4;
+  size_t count = !c->refine || fixed->refine || !plain ? 1 : pq ? 3 : 6;
   hem_status status = HEM_OK;
   for (size_t i = 0; i < count && !status; i++) {
     line l = {.like = *like};

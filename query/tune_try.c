@@ -13,8 +13,8 @@
 
 enum {
   TURNS = 3,        /* of settings that no other one beats clearly */
-  TURNS_LAST = 7,   /* of those that the choice lies among, */
-  CONTENDERS = 8,   /* at most so many */
+  TURNS_LAST = 15,  /* of those that the choice lies among, */
+  CONTENDERS = 12,  /* at most so many */
   TIMED_LEAST = 20, /* queries of a turn */
 };
 

@@ -6,6 +6,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+import time
 import unittest
 import zlib
 
@@ -81,3 +82,13 @@ def main():
     if not result.wasSuccessful():
         sys.exit(1)
     sys.exit(77 if result.testsRun and len(result.skipped) == result.testsRun else 0)
+
+
+def wait_for(what, seconds=30):
+    """Whether `what` comes true in time."""
+    end = time.monotonic() + seconds
+    while not what():
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.02)
+    return True

@@ -8,7 +8,6 @@ import signal
 import socket
 import subprocess
 import threading
-import time
 
 import support
 
@@ -49,7 +48,7 @@ class Server:
 
     def heard(self, words, seconds=30):
         """Waits until it has said so."""
-        return wait_for(lambda: any(words in line for line in self.said), seconds)
+        return support.wait_for(lambda: any(words in line for line in self.said), seconds)
 
     def end(self, how=signal.SIGTERM):
         if self.process.poll() is None:
@@ -58,15 +57,6 @@ class Server:
         self.reader.join()
         self.process.stderr.close()
         return code
-
-
-def wait_for(what, seconds=30):
-    end = time.monotonic() + seconds
-    while not what():
-        if time.monotonic() > end:
-            return False
-        time.sleep(0.02)
-    return True
 
 
 def lines_of(path):
@@ -110,9 +100,9 @@ class Serve(support.Case):
         server = self.serve("--http", "127.0.0.1:0")
         self.assertEqual(server.generation(), "000001")
         self.publish()
-        self.assertTrue(wait_for(lambda: server.generation() == "000002"))
+        self.assertTrue(support.wait_for(lambda: server.generation() == "000002"))
         self.hemline("rollback", self.here("store"))
-        self.assertTrue(wait_for(lambda: server.generation() == "000003"))
+        self.assertTrue(support.wait_for(lambda: server.generation() == "000003"))
         self.assertEqual(server.end(), 0)
 
     def test_a_damaged_generation_is_not(self):
@@ -133,12 +123,12 @@ class Serve(support.Case):
         log, moved = self.here("access.log"), self.here("access.log.1")
         server = self.serve("--http", "127.0.0.1:0", "--access-log", log)
         server.ask("POST", "/v1/query", self.photo(3), {"Content-Type": "image/png"})
-        self.assertTrue(wait_for(lambda: lines_of(log)))
+        self.assertTrue(support.wait_for(lambda: lines_of(log)))
         os.rename(log, moved)
         server.process.send_signal(signal.SIGHUP)
-        self.assertTrue(wait_for(lambda: os.path.exists(log)))
+        self.assertTrue(support.wait_for(lambda: os.path.exists(log)))
         server.ask("POST", "/v1/query", b"no photo", {"Content-Type": "image/png"})
-        self.assertTrue(wait_for(lambda: lines_of(log)))
+        self.assertTrue(support.wait_for(lambda: lines_of(log)))
         self.assertEqual(server.end(), 0)
         before, after = lines_of(moved)[-1], lines_of(log)[-1]
         self.assertEqual((before["status"], before["http"], before["by"]), ("HEM_OK", 200, "photo"))
