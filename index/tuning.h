@@ -75,8 +75,8 @@ uint64_t hem__tuning_share(uint64_t limit, const hem__tuned_size *sizes, size_t 
  * none of one in two hundred. Then they show no variance, and an interval by it would be far too narrow. So, in the
  * manner of Agresti and Coull (1998), half a query more is taken to have lost all of its places, and the variance of
  * one is added. For whole losses this comes near to Jeffreys' bound, which on average errs as often as it
- * says: of none in n, 2.1 / n is said to be possible, and 1.9 / n by Jeffreys (3.0 / n by Clopper and Pearson, who never
- * err more often). */
+ * says: of none in n, 2.1 / n is said to be possible, and 1.9 / n by Jeffreys (3.0 / n by Clopper and Pearson, who
+ * never err more often). */
 typedef struct hem__tuned_tally {
   double right, total, squares;
   size_t queries;
